@@ -1,0 +1,112 @@
+//! What payload said, once the payload itself is gone.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::{Stamp, WireText};
+
+/// Application protocols that are recognised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AppProto {
+    /// SSH identification string (RFC 4253 section 4.2).
+    Ssh,
+    /// TLS hello (RFC 8446 section 4.1).
+    Tls,
+    /// SMB negotiate over direct TCP (MS-SMB2 section 2.1).
+    Smb,
+    /// Connection-oriented DCE/RPC (C706 chapter 12).
+    DceRpc,
+    /// iSCSI login (RFC 7143 section 11.12).
+    Iscsi,
+    /// HTTP/1 request or status line.
+    Http,
+}
+
+/// What one side's first bytes are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Speaks {
+    /// Nothing was sent, or nothing was captured.
+    Nothing,
+    /// The start of the stream was not seen: never a reason for `wrong_protocol`.
+    NoStart,
+    /// Too few bytes were captured to tell.
+    Undecided,
+    /// This protocol.
+    Known(AppProto),
+    /// Enough bytes from the stream's start, of none of the protocols above.
+    Other,
+}
+
+/// Facts a parser found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AppFacts {
+    /// SSH identification strings, without line ends.
+    Ssh {
+        /// Of the side that sent it: true for `key.ends[0]`.
+        side_a: bool,
+        /// E.g. `SSH-2.0-OpenSSH_9.2`.
+        identification: WireText,
+    },
+    /// TLS ClientHello.
+    TlsClient {
+        /// Server name asked for.
+        server_name: Option<WireText>,
+    },
+    /// TLS ServerHello.
+    TlsServer {
+        /// Negotiated version as on the wire, 0x0304 for TLS 1.3.
+        version: u16,
+    },
+    /// SMB dialect the server chose, as on the wire (0x0311), 0 for SMB 1.
+    SmbDialect(u16),
+    /// A DCE/RPC bind for an interface.
+    RpcBind {
+        /// Interface UUID, lower case.
+        interface: String,
+        /// Accepted by the server, where the answer was seen.
+        accepted: Option<bool>,
+    },
+    /// iSCSI login.
+    IscsiLogin {
+        /// Initiator name asked with.
+        initiator: Option<WireText>,
+        /// Target asked for.
+        target: Option<WireText>,
+        /// Status class and detail of the final login response (RFC 7143 section 11.13.5): 0x0000 is success.
+        status: Option<u16>,
+    },
+}
+
+/// An address that an endpoint mapper gave out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct MapperAnswer {
+    /// When the answer was seen.
+    pub at: Stamp,
+    /// Interface the answer is for, UUID in lower case.
+    pub interface: String,
+    /// Address in the answer; 0.0.0.0 means "the host you asked".
+    pub addr: IpAddr,
+    /// TCP port in the answer.
+    pub port: u16,
+}
+
+/// All that payload said about a flow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// What each side speaks, in the order of the key's ends.
+    pub speaks: [Speaks; 2],
+    /// Facts, in a fixed order.
+    pub facts: Vec<AppFacts>,
+    /// Endpoint-mapper answers, in stream order. The asking side is the peer of the answering one.
+    pub mapper: Vec<MapperAnswer>,
+}
+
+impl Evidence {
+    /// Nothing seen.
+    pub const fn none() -> Self {
+        Self { speaks: [Speaks::Nothing, Speaks::Nothing], facts: Vec::new(), mapper: Vec::new() }
+    }
+}

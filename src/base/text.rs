@@ -1,0 +1,126 @@
+//! Text that somebody else wrote.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize, Serializer};
+
+/// Bytes that came from the wire or out of a capture file, at most 1 KiB.
+///
+/// There is no `Display`: a server name may hold a terminal escape or a closing tag. Each output format has its own door,
+/// and the JSON door is what serde uses.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WireText(Vec<u8>);
+
+impl WireText {
+    /// Longest text kept, in bytes; the rest is cut.
+    pub const MAX: usize = 1024;
+
+    /// Keeps at most the first [`Self::MAX`] bytes.
+    pub fn new(bytes: &[u8]) -> Self {
+        Self(bytes.iter().copied().take(Self::MAX).collect())
+    }
+
+    /// The bytes as they came.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn escaped(&self, escape: impl Fn(char, &mut String)) -> String {
+        let mut out = String::with_capacity(self.0.len());
+        for chunk in self.0.utf8_chunks() {
+            chunk.valid().chars().for_each(|c| escape(c, &mut out));
+            for b in chunk.invalid() {
+                out.push_str(&format!("\\x{b:02x}"));
+            }
+        }
+        out
+    }
+
+    /// For a terminal: control characters, bidirectional overrides and backslashes become visible escapes.
+    pub fn terminal(&self) -> String {
+        self.escaped(|c, out| match c {
+            '\\' => out.push_str("\\\\"),
+            c if c.is_control() || is_bidi(c) => out.extend(c.escape_default()),
+            c => out.push(c),
+        })
+    }
+
+    /// For JSON: a plain string whose quoting is left to the JSON writer; bytes that are not UTF-8 appear as `\xNN`.
+    pub fn json(&self) -> String {
+        self.escaped(|c, out| if c == '\\' { out.push_str("\\\\") } else { out.push(c) })
+    }
+
+    /// For HTML text and attribute values.
+    pub fn html(&self) -> String {
+        let mut out = String::new();
+        for c in self.terminal().chars() {
+            match c {
+                '&' => out.push_str("&amp;"),
+                '<' => out.push_str("&lt;"),
+                '>' => out.push_str("&gt;"),
+                '"' => out.push_str("&quot;"),
+                '\'' => out.push_str("&#39;"),
+                c => out.push(c),
+            }
+        }
+        out
+    }
+
+    /// For CSV: quoted, and a leading `=`, `+`, `-` or `@` disarmed, since spreadsheets run those.
+    pub fn csv(&self) -> String {
+        let text = self.terminal().replace('"', "\"\"");
+        let guard = if text.starts_with(['=', '+', '-', '@']) { "'" } else { "" };
+        format!("\"{guard}{text}\"")
+    }
+}
+
+const fn is_bidi(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+impl fmt::Debug for WireText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "WireText({:?})", self.terminal())
+    }
+}
+
+impl Serialize for WireText {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.json())
+    }
+}
+
+impl<'de> Deserialize<'de> for WireText {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|s| Self::new(s.as_bytes()))
+    }
+}
+
+impl schemars::JsonSchema for WireText {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "WireText".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string",
+            "description": "Text from the wire, at most 1 KiB; bytes that are not UTF-8 appear as \\xNN"
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_door_disarms_what_its_format_would_obey() {
+        let evil = WireText::new(b"\x1b[2J<script>\"=cmd\xff\\\xe2\x80\xae");
+        let terminal = evil.terminal();
+        assert!(!terminal.contains('\x1b') && !terminal.contains('\u{202e}'));
+        assert!(terminal.contains("\\xff"));
+        assert!(!evil.html().contains('<'));
+        assert_eq!(WireText::new(b"=1+1").csv(), "\"'=1+1\"");
+        assert!(serde_json::to_string(&evil).unwrap().contains("\\u001b"));
+        assert_eq!(WireText::new(&[b'a'; 4096]).as_bytes().len(), WireText::MAX);
+    }
+}

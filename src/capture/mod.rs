@@ -1,0 +1,5 @@
+//! Where frames come from: pcap and pcapng, from files and streams.
+
+mod frame;
+
+pub use frame::{Frame, LinkType, Loss};

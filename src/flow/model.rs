@@ -1,0 +1,263 @@
+//! Flows as stored: canonical ends and the facts of each end. Who originated is not a fact; see [`crate::flow::orient`].
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::app::Evidence;
+use crate::base::{Proto, Stamp, Time};
+
+/// One end of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct EndPoint {
+    /// IP address.
+    pub addr: IpAddr,
+    /// Port; 0 for protocols without ports.
+    pub port: u16,
+}
+
+/// Unordered 5-tuple: `ends[0] <= ends[1]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct FlowKey {
+    /// Protocol. ICMP and other protocols have ports 0: they are kept as evidence that two hosts reach each other.
+    pub proto: Proto,
+    /// Both ends, the lower one first.
+    pub ends: [EndPoint; 2],
+}
+
+/// Index of an end in [`FlowKey::ends`] and [`Flow::ends`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Side {
+    /// `ends[0]`
+    A,
+    /// `ends[1]`
+    B,
+}
+
+impl Side {
+    /// The opposite side.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::A => Self::B,
+            Self::B => Self::A,
+        }
+    }
+    /// 0 or 1.
+    pub const fn index(self) -> usize {
+        match self {
+            Self::A => 0,
+            Self::B => 1,
+        }
+    }
+}
+
+/// Where in the network picture a packet was seen: interface of the input and innermost VLAN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Lane {
+    /// Interface index, made unique over the inputs of an observation point.
+    pub interface: u32,
+    /// VLAN identifiers, outermost first; 0 where absent.
+    pub vlans: [u16; 4],
+}
+
+/// SYNs (without ACK) of one initial sequence number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SynRun {
+    /// Who sent them.
+    pub from: Side,
+    /// The initial sequence number.
+    pub isn: u32,
+    /// Payload bytes the SYN carried (TCP Fast Open), the largest seen.
+    pub payload: u32,
+    /// SYN packets, repeats and duplicates included.
+    pub count: u64,
+    /// Their stamps, the first [`SynRun::KEPT`]; where there were more, the last one replaces the last entry.
+    pub stamps: Vec<Stamp>,
+}
+
+impl SynRun {
+    /// Stamps kept. Systems repeat a SYN at most about 10 times; more only on mirror ports.
+    pub const KEPT: usize = 16;
+}
+
+/// A SYN-ACK as seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SynAck {
+    /// When.
+    pub at: Stamp,
+    /// The responder's initial sequence number.
+    pub seq: u32,
+    /// What it acknowledges.
+    pub ack: u32,
+}
+
+/// A RST as seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rst {
+    /// When.
+    pub at: Stamp,
+    /// Its sequence number.
+    pub seq: u32,
+    /// What it acknowledges, where the ACK flag is set.
+    pub ack: Option<u32>,
+    /// Its time to live: where it differs from the host's other packets, a device in the path may have sent it.
+    pub ttl: u8,
+}
+
+/// An ICMP error that quotes the flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IcmpError {
+    /// Who sent the error.
+    pub reporter: IpAddr,
+    /// First one.
+    pub at: Stamp,
+    /// How many equal ones.
+    pub count: u64,
+    /// ICMPv6.
+    pub v6: bool,
+    /// Type.
+    pub ty: u8,
+    /// Code.
+    pub code: u8,
+    /// The side that sent the quoted packet.
+    pub quoted: Side,
+    /// The quoted sequence number.
+    pub seq: Option<u32>,
+}
+
+/// Facts of one end: what this end sent. Sums, firsts and lasts only, so that pieces append exactly.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct End {
+    /// Packets with ports (later fragments are apart).
+    pub packets: u64,
+    /// IP bytes of those packets.
+    pub ip_bytes: u64,
+    /// Transport payload bytes of those packets.
+    pub payload_bytes: u64,
+    /// Later fragments.
+    pub fragments: u64,
+    /// First packet.
+    pub first: Option<Stamp>,
+    /// Last packet.
+    pub last: Option<Stamp>,
+    /// SYN-ACKs sent: how many, and the first few.
+    pub syn_acks: u64,
+    /// The first few SYN-ACKs.
+    pub syn_ack_seen: Vec<SynAck>,
+    /// FINs sent.
+    pub fins: u64,
+    /// First FIN.
+    pub fin_first: Option<Stamp>,
+    /// RSTs sent.
+    pub rsts: u64,
+    /// The first few RSTs.
+    pub rst_seen: Vec<Rst>,
+    /// Lowest and highest TTL of packets that are not RST.
+    pub ttl: Option<(u8, u8)>,
+    /// The first ACK without SYN or RST at or beyond its own ISN+1 (for an originator: the handshake's third step), or any
+    /// such ACK where the ISN is not known.
+    pub acked_handshake: Option<Stamp>,
+    /// First moment at which the peer acknowledged payload of this end.
+    pub payload_acked: Option<Stamp>,
+    /// First packet with payload.
+    pub first_payload: Option<Stamp>,
+    /// Payload bytes beyond those of distinct sequence numbers.
+    pub retransmitted: u64,
+    /// Bytes the peer acknowledged that were never seen: packets this capture missed.
+    pub unseen_acked: u64,
+    /// Whether sequence bookkeeping overflowed: the two counts above are then approximate.
+    pub approximate: bool,
+    /// Smallest and largest window advertised.
+    pub window: Option<(u16, u16)>,
+    /// Lanes this end's packets were seen in, at most 4, sorted.
+    pub lanes: Vec<Lane>,
+}
+
+impl End {
+    /// SYN-ACKs, RSTs kept per end.
+    pub const KEPT: usize = 4;
+
+    /// An end that has sent nothing.
+    pub const fn new() -> Self {
+        Self {
+            packets: 0,
+            ip_bytes: 0,
+            payload_bytes: 0,
+            fragments: 0,
+            first: None,
+            last: None,
+            syn_acks: 0,
+            syn_ack_seen: Vec::new(),
+            fins: 0,
+            fin_first: None,
+            rsts: 0,
+            rst_seen: Vec::new(),
+            ttl: None,
+            acked_handshake: None,
+            payload_acked: None,
+            first_payload: None,
+            retransmitted: 0,
+            unseen_acked: 0,
+            approximate: false,
+            window: None,
+            lanes: Vec::new(),
+        }
+    }
+}
+
+impl Default for End {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// One instance of a 5-tuple at one observation point.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flow {
+    /// The 5-tuple.
+    pub key: FlowKey,
+    /// 1-based number of the instance of its 5-tuple, by first stamp.
+    pub ordinal: u32,
+    /// First packet.
+    pub first: Stamp,
+    /// Last packet.
+    pub last: Stamp,
+    /// SYN runs in order of their first SYN. The first one's sender is the originator; more than one where a host repeated its
+    /// SYN with a new sequence number right after a RST, or where both opened at once.
+    pub syns: Vec<SynRun>,
+    /// Facts per end, in the order of `key.ends`.
+    pub ends: [End; 2],
+    /// ICMP errors about it, the first few distinct ones.
+    pub icmp: Vec<IcmpError>,
+    /// Sent to a group or to all.
+    pub group: bool,
+    /// What its payload says, sealed: payload itself is gone.
+    pub evidence: Evidence,
+}
+
+/// A stable name of a flow: Community ID v1 (seed 0), ".", ordinal.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(transparent)]
+pub struct FlowId(pub String);
+
+impl Flow {
+    /// Facts of a side.
+    pub const fn end(&self, side: Side) -> &End {
+        match side {
+            Side::A => &self.ends[0],
+            Side::B => &self.ends[1],
+        }
+    }
+    /// Address and port of a side.
+    pub const fn point(&self, side: Side) -> EndPoint {
+        match side {
+            Side::A => self.key.ends[0],
+            Side::B => self.key.ends[1],
+        }
+    }
+    /// When it began.
+    pub const fn began(&self) -> Time {
+        self.first.time
+    }
+}

@@ -1,0 +1,8 @@
+//! From a frame's bytes to a [`Packet`]: one protocol per file, each a checked view over bytes.
+//!
+//! Checksums are not verified: offload makes them wrong on the capturing host. Lengths are taken from headers, never trusted
+//! beyond the captured bytes.
+
+mod view;
+
+pub use view::{Body, Icmp, Packet, Quoted, Tcp, TcpFlags, Udp, Vlans};
