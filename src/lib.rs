@@ -10,4 +10,6 @@ pub mod flow;
 pub mod matrix;
 pub mod observe;
 pub mod packet;
+pub mod report;
 pub mod site;
+pub mod verdict;

@@ -1,0 +1,44 @@
+//! The judge: matrix, site and observations in, a report out. Pure: no clock, no file, no packet.
+
+use crate::matrix::Matrix;
+use crate::observe::Observation;
+use crate::report::{Report, ScopeMode};
+use crate::site::Site;
+
+/// What was seen at one place.
+#[derive(Clone, Debug)]
+pub struct PointSeen {
+    /// The place's name as in the site or on the command line; `None`: not said.
+    pub name: Option<String>,
+    /// What was seen there.
+    pub observation: Observation,
+}
+
+/// How to judge.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Whether what cannot be seen counts.
+    pub scope: ScopeMode,
+    /// Whether the warning kinds of unexpected flows fail the verdict.
+    pub strict: bool,
+    /// SOURCE_DATE_EPOCH, to be printed as the time of the run.
+    pub run_at: Option<crate::base::Time>,
+}
+
+/// Everything the judge looks at.
+#[derive(Clone, Copy, Debug)]
+pub struct Case<'a> {
+    /// The rules.
+    pub matrix: &'a Matrix,
+    /// The site; `None`: roles are inferred and nothing is claimed absent.
+    pub site: Option<&'a Site>,
+    /// What was seen, one per observation point, in the order given.
+    pub points: &'a [PointSeen],
+    /// How to judge.
+    pub options: &'a Options,
+}
+
+/// Judges a case.
+pub fn judge(_case: &Case<'_>) -> Report {
+    unimplemented!("written next")
+}
