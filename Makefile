@@ -16,21 +16,22 @@ help: ## This list
 demo: build ## Build, then judge two bundled captures of real servers: one passes, one fails
 	@echo
 	@echo "1. A restore in which every step worked, captured at four places. Expected: PASS, exit status 0."
-	$(call judge,0,captures/restore-clean.site.toml, \
+	$(call judge,0,--site captures/restore-clean.site.toml \
 		captures/restore-clean.console.pcapng captures/restore-clean.mount-server.pcap \
 		captures/restore-clean.target-windows.pcap captures/restore-clean.router.pcap)
 	@echo
 	@echo "2. The same restore, but a firewall drops the port that the target's endpoint mapper named."
 	@echo "   One capture, taken at the console. Expected: FAIL with the cause and the next step, exit status 1."
-	$(call judge,1,captures/rpc-dynamic-dropped.site.toml,captures/rpc-dynamic-dropped.console.pcapng)
+	$(call judge,1,--site captures/site.toml --at console=captures/rpc-dynamic-dropped.console.pcapng)
 	@echo
 	@echo "Your own: portwitness verify --site site.toml CAPTURE...   README.md says how to write site.toml."
 
-# Runs verify and holds its exit status against the expected one: $(call judge,STATUS,SITE,CAPTURES)
+# Runs verify and holds its exit status against the expected one: $(call judge,STATUS,ARGUMENTS)
 define judge
-	@echo "   portwitness verify --site $(strip $(2)) $(strip $(3))" | sed 's/[[:space:]][[:space:]]*/ /g; s/^/  /'
 	@echo
-	@status=0; $(CARGO) run --release --locked --quiet -- verify --site $(strip $(2)) $(strip $(3)) || status=$$?; \
+	@echo "   $$ portwitness verify $(strip $(2))"
+	@echo
+	@status=0; $(CARGO) run --release --locked --quiet -- verify $(strip $(2)) || status=$$?; \
 	echo; echo "   exit status $$status"; \
 	[ "$$status" -eq $(1) ] || { echo "demo: expected exit status $(1)" >&2; exit 1; }
 endef
