@@ -188,6 +188,11 @@ impl Rule {
     pub fn takes_staging(&self, os: Option<Os>) -> bool {
         os.is_none() || self.staging_os.is_none() || os == self.staging_os
     }
+
+    /// Whether an attempt by a driver shows that a restore ran: a step after the first that a restore cannot do without.
+    pub fn shows_restore(&self) -> bool {
+        self.stage.is_some_and(|s| s > 1) && self.ports.iter().any(|p| p.need == Need::Required)
+    }
 }
 
 /// Matrix or companion.

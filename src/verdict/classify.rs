@@ -77,7 +77,7 @@ impl Classifier<'_, '_> {
             c.label = Some("host noise".to_owned());
             return c;
         }
-        let (orig, resp) = (PeerView { roles: &s.orig_roles }, PeerView { roles: &s.resp_roles });
+        let (orig, resp) = self.peers(s);
         let (on, off) = self.rules.explain(orig, resp, proto, s.port());
         let (on, outside): (Vec<Hit>, Vec<Hit>) = on.into_iter().partition(|h| self.in_window(h, s));
         let (matrix, companion): (Vec<Hit>, Vec<Hit>) = on.into_iter().partition(|h| !self.rule(h).is_companion());
@@ -89,6 +89,13 @@ impl Classifier<'_, '_> {
         }
         let off: Vec<Hit> = off.into_iter().chain(outside).filter(|h| !self.rule(h).is_companion()).collect();
         self.unexplained(s, off)
+    }
+
+    fn peers<'s>(&self, s: &'s Seen<'_>) -> (PeerView<'s>, PeerView<'s>) {
+        (
+            PeerView::new(self.site, s.orig_host, &s.orig_roles),
+            PeerView::new(self.site, s.resp_host, &s.resp_roles),
+        )
     }
 
     #[expect(clippy::indexing_slicing, reason = "a hit is made from an index of this very list")]
@@ -203,7 +210,7 @@ impl Classifier<'_, '_> {
             );
         }
         let orig_port = s.flow.point(s.direction.orig).port;
-        let (orig, resp) = (PeerView { roles: &s.resp_roles }, PeerView { roles: &s.orig_roles });
+        let (resp, orig) = self.peers(s);
         let (turned, _) = self.rules.explain(orig, resp, s.flow.key.proto, orig_port);
         let (same_way_back, _) = self.rules.explain(orig, resp, s.flow.key.proto, s.port());
         let reversed = turned.iter().chain(&same_way_back).find(|h| !self.rule(h).is_companion());

@@ -54,7 +54,7 @@ struct Expansion<'a, 'p> {
 impl Expansion<'_, '_> {
     fn demands(&self) -> Vec<Demand> {
         let mut out: Vec<Demand> = if self.r.rule.each.is_empty() {
-            self.for_each(None, &self.to_roles())
+            self.for_each(None)
         } else {
             self.r.rule.each.iter().flat_map(|&role| self.for_role(role)).collect()
         };
@@ -70,11 +70,14 @@ impl Expansion<'_, '_> {
 
     /// Demands for every host of one `each` role.
     fn for_role(&self, role: Role) -> Vec<Demand> {
-        self.site.with_role(role).flat_map(|host| self.for_each(Some((role, host)), &[role])).collect()
+        let takes = |host: &HostId| {
+            role != Role::StagingServer || self.r.rule.takes_staging(self.site.host(*host).and_then(|h| h.os))
+        };
+        self.site.with_role(role).filter(takes).flat_map(|host| self.for_each(Some((role, host)))).collect()
     }
 
     /// Demands for one `each` host, or for the whole rule where it has none.
-    fn for_each(&self, each: Option<(Role, HostId)>, _roles: &[Role]) -> Vec<Demand> {
+    fn for_each(&self, each: Option<(Role, HostId)>) -> Vec<Demand> {
         let groups = self.groups(each);
         let strongest: Vec<(BTreeSet<Role>, Need)> = groups.iter().map(|(r, (n, _))| (r.clone(), *n)).collect();
         groups

@@ -141,11 +141,9 @@ impl<'a> PointView<'a> {
         true
     }
 
-    /// Whether this point is the host itself and shows what it sends as well as what it receives.
-    pub(super) fn both_directions_at(&self, host: Option<HostId>) -> bool {
-        host.is_some_and(|h| {
-            self.hosts.contains(&h) && self.ends.get(&h).is_some_and(|e| e.iter().all(|&n| n > 0))
-        })
+    /// Whether the capture was made on this host.
+    pub(super) fn is_at(&self, host: Option<HostId>) -> bool {
+        host.is_some_and(|h| self.hosts.contains(&h))
     }
 
     /// The stretch of time it covers.

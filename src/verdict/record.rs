@@ -3,7 +3,7 @@
 use super::words;
 use crate::app::Speaks;
 use crate::base::Proto;
-use crate::flow::{Attempt, ConnState, EndPoint, Flow, FlowId, Method, Orientation, Side};
+use crate::flow::{self, Attempt, ConnState, EndPoint, Flow, FlowId, Method, Orientation, Side};
 use crate::observe::InputSummary;
 use crate::report::{AppRecord, Direction, EndRecord, FlowRecord};
 
@@ -24,8 +24,8 @@ pub fn flow_record(
         orig: end(flow.point(orig)),
         resp: end(flow.point(resp)),
         direction: direction_word(direction.method),
-        conn_state: if flow.key.proto == Proto::Tcp { state.word().to_owned() } else { String::new() },
-        attempt: attempt.outcome.word().to_owned(),
+        conn_state: if flow.key.proto == Proto::Tcp { state.name().to_owned() } else { String::new() },
+        attempt: attempt.outcome.name().to_owned(),
         attempt_reason: attempt.reason.clone(),
         class: None,
         unexpected: None,
@@ -45,7 +45,7 @@ pub fn flow_record(
         attempts: flow.syns.iter().filter(|s| s.from == orig).count() as u64,
         vlans: vlans(flow),
         icmp: icmp(flow),
-        warnings: attempt.warnings.iter().map(|w| (*w).to_owned()).collect(),
+        warnings: attempt.warnings.iter().map(|&w| warning(w)).collect(),
         input: inputs.iter().find(|i| i.input == flow.first.at.input).map(|i| i.name.clone()).unwrap_or_default(),
         first_frame: flow.first.at.frame,
         observation_point: None,
@@ -63,6 +63,12 @@ const fn direction_word(method: Method) -> Direction {
         Method::SynAck => Direction::SynAck,
         Method::ServicePort => Direction::ServicePort,
         Method::FirstPacket => Direction::FirstPacket,
+    }
+}
+
+fn warning(w: flow::Warning) -> String {
+    match w {
+        flow::Warning::HandshakeOnly => "handshake_only".to_owned(),
     }
 }
 

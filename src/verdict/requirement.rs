@@ -239,14 +239,14 @@ fn blocked_hint(t: &Telling<'_, '_>, f: &Seen<'_>, cause: Cause) -> String {
         Cause::Unanswered => format!(
             "Something drops {port} silently between {o} and {r}: check the firewalls on that path and the host firewall of {r} for a rule that lets {o} reach {range}."
         ),
-        Cause::Refused if f.attempt.device_suspected => format!(
+        Cause::Refused if device_suspected(f) => format!(
             "A device in the path seems to reset {port} in the name of {r}: check the firewalls between {o} and {r} for a rule that rejects {range}."
         ),
         Cause::Refused => format!(
             "{r} answers {port} with a reset: nothing listens there, or a firewall rejects it. Check on {r} that the service runs and listens, then its host firewall for {range} from {o}."
         ),
         Cause::Prohibited | Cause::Unreachable => {
-            let by = f.attempt.reporter.map_or_else(String::new, |a| format!(" by {}", words::addr(t.j.site, a)));
+            let by = reporter(f).map_or_else(String::new, |a| format!(" by {}", words::addr(t.j.site, a)));
             let what = if cause == Cause::Prohibited { "rejected" } else { "reported unreachable" };
             format!("{port} from {o} to {r} is {what}{by}: check the rules and routes of that device for {range}.")
         }
@@ -255,5 +255,18 @@ fn blocked_hint(t: &Telling<'_, '_>, f: &Seen<'_>, cause: Cause) -> String {
         ),
         Cause::DroppedLocally => format!("The firewall of the capturing host itself drops {port} between {o} and {r}: allow {range}."),
         _ => format!("Check the path from {o} to {r} for {range}."),
+    }
+}
+
+/// Whether a RST's time to live does not fit the host it claims to come from.
+fn device_suspected(f: &Seen<'_>) -> bool {
+    matches!(f.attempt.cause, Some(crate::flow::Cause::Reset { host_ttl: Some(_), .. }))
+}
+
+/// Who sent the error that ended an attempt.
+fn reporter(f: &Seen<'_>) -> Option<std::net::IpAddr> {
+    match f.attempt.cause {
+        Some(crate::flow::Cause::Icmp { reporter, .. }) => Some(reporter),
+        _ => None,
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::base::{Proto, Service, Time};
-use crate::matrix::{Matrix, Operation, Peer, RestoreFacts, Role, Rule, RulePort, RuleSet, SetKind, Source};
-use crate::site::{Change, Override, Site};
+use crate::matrix::{Matrix, Operation, Os, Peer, RestoreFacts, Role, Rule, RulePort, RuleSet, SetKind, Source};
+use crate::site::{Change, HostId, Override, Site};
 
 /// One rule as it applies here.
 #[derive(Clone, Debug)]
@@ -53,6 +53,20 @@ pub(super) struct Rules<'a> {
 pub(super) struct PeerView<'a> {
     /// Roles of the end.
     pub(super) roles: &'a BTreeSet<Role>,
+    /// Its operating system, where the site says (staging servers).
+    pub(super) os: Option<Os>,
+}
+
+impl<'a> PeerView<'a> {
+    /// An end with these roles.
+    pub(super) fn new(site: &Site, host: Option<HostId>, roles: &'a BTreeSet<Role>) -> Self {
+        Self { roles, os: host.and_then(|h| site.host(h)).and_then(|h| h.os) }
+    }
+
+    /// Whether it may stand for a peer of a rule.
+    fn fits(self, rule: &Rule, peer: Peer) -> bool {
+        fits(peer, self.roles) && (peer != Peer::Role(Role::StagingServer) || rule.takes_staging(self.os))
+    }
 }
 
 impl<'a> Rules<'a> {
@@ -125,8 +139,8 @@ impl<'a> Rules<'a> {
     /// Whether the rule's ends fit: how many of them by role, and whether this restore's operations allow it.
     fn peers(&self, r: &InForce<'_>, orig: PeerView<'_>, resp: PeerView<'_>) -> Option<(u8, bool)> {
         let mut best: Option<(u8, bool)> = None;
-        for source in r.rule.from.iter().filter(|s| fits(s.peer, orig.roles)) {
-            for &to in r.rule.to.iter().filter(|&&p| fits(p, resp.roles)) {
+        for source in r.rule.from.iter().filter(|s| orig.fits(&r.rule, s.peer)) {
+            for &to in r.rule.to.iter().filter(|&&p| resp.fits(&r.rule, p)) {
                 let named = u8::from(matches!(source.peer, Peer::Role(_))) + u8::from(matches!(to, Peer::Role(_)));
                 let allowed = self.allowed(source, to);
                 best = Some(best.map_or((named, allowed), |(n, a)| (n.max(named), a || allowed)));

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use super::classify::Classed;
 use super::points::PointView;
 use super::rules::{PeerView, Rules};
-use crate::base::{PortSet, Stamp, Time};
+use crate::base::{Known, PortSet, Stamp, Time};
 use crate::flow::{
-    self, Attempt, AttemptContext, AttemptOutcome, ConnState, Flow, FlowId, Method, Orientation, Side,
+    self, Attempt, ConnState, Flow, FlowId, Method, Orientation, Side,
 };
+use crate::flow::Outcome as Tried;
 use crate::matrix::Role;
 use crate::observe::PairIndex;
 use crate::report::Cause;
@@ -73,7 +74,8 @@ impl<'a> Lens<'a, '_> {
         let allowed = |orig: Side| {
             let (o, r) = (flow.point(orig), flow.point(orig.other()));
             let (or, rr) = (self.site.roles_of(o.addr), self.site.roles_of(r.addr));
-            !self.rules.explain(PeerView { roles: &or }, PeerView { roles: &rr }, flow.key.proto, r.port).0.is_empty()
+            let view = |addr, roles| PeerView::new(self.site, self.site.host_of(addr), roles);
+            !self.rules.explain(view(o.addr, &or), view(r.addr, &rr), flow.key.proto, r.port).0.is_empty()
         };
         if !allowed(first) && allowed(first.other()) { first.other() } else { first }
     }
@@ -82,12 +84,9 @@ impl<'a> Lens<'a, '_> {
         let (orig, resp) = (direction.orig, direction.orig.other());
         let (o, r) = (flow.point(orig).addr, flow.point(resp).addr);
         let orig_host = self.site.host_of(o);
-        let context = AttemptContext {
-            at_originator_both_ways: self.point.both_directions_at(orig_host),
-            pairs: self.pairs,
-            observation: self.point.observation,
-        };
-        let attempt = flow::attempt(flow, direction, &context);
+        let at_originator = Known::Known(self.point.is_at(orig_host));
+        let context = self.pairs.context(self.point.observation, flow, &direction, at_originator);
+        let attempt = flow::attempt(flow, &direction, &context);
         Seen {
             flow,
             point: self.index,
@@ -133,15 +132,15 @@ impl Seen<'_> {
     /// What it says of the service, leaving aside the protocol spoken.
     pub(super) const fn network(&self) -> Worked {
         match self.attempt.outcome {
-            AttemptOutcome::Established | AttemptOutcome::Answered => Worked::Yes,
-            AttemptOutcome::Refused => Worked::Failed(Cause::Refused),
-            AttemptOutcome::Prohibited => Worked::Failed(Cause::Prohibited),
-            AttemptOutcome::Unreachable => Worked::Failed(Cause::Unreachable),
-            AttemptOutcome::DroppedLocally => Worked::Failed(Cause::DroppedLocally),
-            AttemptOutcome::HalfOpen => Worked::Failed(Cause::HalfOpen),
-            AttemptOutcome::Unanswered => Worked::Failed(Cause::Unanswered),
-            AttemptOutcome::Withdrawn => Worked::Open(Cause::Withdrawn),
-            AttemptOutcome::Undetermined | AttemptOutcome::Silent => Worked::Open(Cause::Undetermined),
+            Tried::Established | Tried::Answered => Worked::Yes,
+            Tried::Refused => Worked::Failed(Cause::Refused),
+            Tried::Prohibited => Worked::Failed(Cause::Prohibited),
+            Tried::Unreachable => Worked::Failed(Cause::Unreachable),
+            Tried::DroppedLocally => Worked::Failed(Cause::DroppedLocally),
+            Tried::HalfOpen => Worked::Failed(Cause::HalfOpen),
+            Tried::Unanswered => Worked::Failed(Cause::Unanswered),
+            Tried::Withdrawn => Worked::Open(Cause::Withdrawn),
+            Tried::Undetermined | Tried::Silent => Worked::Open(Cause::Undetermined),
         }
     }
 

@@ -40,7 +40,7 @@ impl Judged<'_, '_> {
 
     /// Whether any driver tried a step that only a restore takes.
     fn restore_seen(&self) -> bool {
-        self.applicable().any(|s| s.presence.attempted() && rule_of(self, s).0.shows_restore)
+        self.applicable().any(|s| s.presence.attempted() && rule_of(self, s).0.shows_restore())
     }
 }
 
@@ -287,7 +287,7 @@ pub(super) fn warnings(j: &Judged<'_, '_>) -> Vec<Warning> {
     of(
         "handshake_only",
         "the responder completed the handshake and sent no data; a proxy in the path can do that in its name",
-        &|s| s.attempt.warnings.contains(&"handshake_only") && s.class.class == Class::Expected,
+        &|s| s.attempt.warnings.contains(&crate::flow::Warning::HandshakeOnly) && s.class.class == Class::Expected,
     );
     of("ambiguous", "two readings remain; the bytes do not tell which", &|s| s.class.class == Class::Ambiguous);
     of("assumed_direction", "their beginning was not captured; who opened them is assumed from the matrix", &|s| {
