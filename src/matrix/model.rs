@@ -150,6 +150,13 @@ pub struct RulePort {
     pub note: Option<String>,
 }
 
+impl RulePort {
+    /// The fallback as a service: same protocol as the primary.
+    pub fn fallback_service(&self) -> Option<Service> {
+        self.fallback.map(|ports| Service { proto: self.service.proto, ports })
+    }
+}
+
 /// One row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
