@@ -163,7 +163,7 @@ impl Pieces {
     pub(crate) fn append(&mut self, key: &FlowKey, later: Self) {
         let cap = prefix_cap(key);
         let mut later = later.0.into_iter();
-        while let Some(next) = later.next() {
+        for next in later.by_ref() {
             let quotes = next.only_quotes();
             match self.0.last_mut() {
                 Some(last) if quotes || joins(key, last, &next) => last.merge(next, cap),

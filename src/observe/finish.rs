@@ -20,7 +20,7 @@ impl Partial {
             number(&mut of_key);
             flows.append(&mut of_key);
         }
-        flows.sort_by(|a, b| (a.first, a.key, a.ordinal).cmp(&(b.first, b.key, b.ordinal)));
+        flows.sort_by_key(|f| (f.first, f.key, f.ordinal));
         attach(&mut flows, &mut problems, self.fragments.resolve());
         holes.sort_unstable();
         holes.dedup();
