@@ -1,7 +1,6 @@
-//! The site: hosts, roles, operations, observation points and exceptions, and errors that point at the line.
+//! The site: hosts, roles, operations, observation points and exceptions.
 
-mod error;
 mod model;
 
-pub use error::{ConfigError, nearest};
+pub use crate::config::{ConfigError, LoadError, nearest};
 pub use model::{Allow, AllowPeer, Change, Host, HostId, Override, Place, PointDecl, Site, Window};
