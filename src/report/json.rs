@@ -35,6 +35,7 @@ pub fn report_schema() -> Schema {
     // Generated as any string; it names the format and never differs within a major version.
     if let Some(field) = schema.pointer_mut("/properties/schema").and_then(|f| f.as_object_mut()) {
         field.insert("const".to_owned(), SCHEMA.into());
+        field.insert("description".to_owned(), "Name and major version of the format.".into());
     }
     schema
 }

@@ -78,7 +78,7 @@ impl<'a> Blocks<'a> {
         details(page, r);
         self.evidence(page, r);
         if !r.display_filter.is_empty() {
-            page.copyable(4, "filter", &r.display_filter);
+            page.copyable(4, "wireshark", &r.display_filter);
         }
     }
 
@@ -154,8 +154,21 @@ fn row(r: &Requirement) -> Row {
 
 /// `con01 (10.77.0.10) → tgt01 (10.77.1.20)`
 fn path(r: &Requirement) -> String {
-    let any = if r.to.contains(", ") { "any of " } else { "" };
+    let any = if several(&r.to) { "any of " } else { "" };
     format!("{} → {any}{}", r.from.join(", "), r.to)
+}
+
+/// Whether a list of responders names more than one: a host's own addresses stand in brackets, `tgt01 (10.0.0.1, fd00::1)`.
+fn several(to: &str) -> bool {
+    let mut depth = 0_u32;
+    to.chars().any(|c| {
+        match c {
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        c == ',' && depth == 0
+    })
 }
 
 /// Input and frame number: `restore.pcap:118`

@@ -64,7 +64,7 @@ fn groups(page: &mut Page, clock: &Clock, mark: (&str, Ink), groups: &[Vec<&Flow
             page.field(4, "seen", reason);
         }
         page.field(4, "evidence", &format!("{} {}, {}", frame(first), clock.moment(first.first), first.attempt));
-        page.copyable(4, "filter", &first.display_filter);
+        page.copyable(4, "wireshark", &first.display_filter);
     }
     let rest = groups.iter().skip(shown);
     let flows: usize = rest.clone().map(Vec::len).sum();
@@ -149,7 +149,7 @@ fn one(page: &mut Page, clock: &Clock, f: &FlowRecord) {
     for (label, list) in lists.into_iter().filter(|(_, l)| !l.is_empty()) {
         page.field(4, label, &list.join(", "));
     }
-    page.copyable(4, "filter", &f.display_filter);
+    page.copyable(4, "wireshark", &f.display_filter);
 }
 
 /// `tgt01 (10.77.1.20)`
