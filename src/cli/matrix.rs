@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use portwitness::base::RunError;
 use portwitness::config::read_text;
-use portwitness::matrix::{self, Severity};
+use portwitness::matrix::{self, Matrix, Severity};
 
 use super::output::Out;
 
@@ -18,20 +18,36 @@ Example:
 pub(super) struct Args {
     #[command(subcommand)]
     command: Command,
+}
+
+/// Rules besides the built-in ones.
+#[derive(Debug, clap::Args)]
+struct Rules {
     /// Further rules; a set replaces the built-in one with its id
-    #[arg(long, value_name = "FILE|DIR", global = true)]
+    #[arg(long, value_name = "FILE|DIR")]
     rules: Vec<PathBuf>,
+}
+
+impl Rules {
+    fn load(&self) -> Result<Matrix, RunError> {
+        Ok(matrix::load(&self.rules)?)
+    }
 }
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// List all rule sets and their rules
-    List,
+    List {
+        #[command(flatten)]
+        rules: Rules,
+    },
     /// Show a rule set as a table
     Show {
         /// Id of a rule set, as in "matrix list"
         #[arg(value_name = "ID")]
         id: String,
+        #[command(flatten)]
+        rules: Rules,
     },
     /// Check a rules file; exit status 1 where it has errors
     Lint {
@@ -45,8 +61,8 @@ enum Command {
 pub(super) fn run(args: Args) -> Result<u8, RunError> {
     match args.command {
         Command::Lint { file } => return lint(&file),
-        Command::List => Out::new().text(&matrix::text::list(&matrix::load(&args.rules)?))?,
-        Command::Show { id } => Out::new().text(&matrix::text::show(&matrix::load(&args.rules)?, &id)?)?,
+        Command::List { rules } => Out::new().text(&matrix::text::list(&rules.load()?))?,
+        Command::Show { id, rules } => Out::new().text(&matrix::text::show(&rules.load()?, &id)?)?,
     }
     Ok(0)
 }

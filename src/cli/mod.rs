@@ -8,6 +8,7 @@ mod flows;
 mod inputs;
 mod matrix;
 mod output;
+mod places;
 mod reading;
 mod verify;
 
@@ -71,6 +72,10 @@ fn usage(error: &clap::Error) -> ExitCode {
         let _printed = error.print();
         return ExitCode::SUCCESS;
     }
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let _printed = error.print();
+        return ExitCode::from(FAILED);
+    }
     let text = error.render().to_string();
     complain(text.strip_prefix("error: ").unwrap_or(&text).trim_end());
     ExitCode::from(FAILED)
@@ -82,7 +87,11 @@ fn told(error: &RunError) -> String {
         RunError::Io { path, doing, source } => {
             format!("cannot {doing} {}: {source}", visible(&path.to_string_lossy()))
         }
-        other => other.to_string(),
+        other => {
+            // A configuration error comes with an excerpt of the file, headed by its level.
+            let text = other.to_string();
+            text.strip_prefix("error: ").map_or_else(|| text.clone(), str::to_owned)
+        }
     }
 }
 

@@ -66,7 +66,7 @@ fn resolve(site: &Site, word: &str) -> Result<Vec<Place>, RunError> {
     Ok(hosts.into_iter().map(Place::Host).collect())
 }
 
-fn roles() -> impl Iterator<Item = &'static str> {
+fn roles<'a>() -> impl Iterator<Item = &'a str> {
     Role::ALL.iter().map(|r| r.word()).chain([MIRROR])
 }
 

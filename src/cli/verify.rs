@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use portwitness::base::{AddrSet, RunError, Time};
 use portwitness::matrix::{self, Matrix};
 use portwitness::report::{Report, ScopeMode, json, line, text};
-use portwitness::site::{self, Site};
+use portwitness::site::Site;
 use portwitness::verdict::{self, Case, Options};
 
 use super::inputs::{self, At, Group};
@@ -83,7 +83,7 @@ struct Config {
 impl Config {
     fn check(args: Args) -> Result<Self, RunError> {
         let matrix = matrix::load(&args.rules)?;
-        let mut site = args.site.as_deref().map(|path| site::load(path, &matrix)).transpose()?;
+        let mut site = args.site.as_deref().map(|path| read_site(path, &matrix)).transpose()?;
         // Patterns of the site first: what --at adds claims nothing by name.
         let groups = inputs::group(&args.captures, &args.at, site.as_ref().map_or(&[], |s| &s.points))?;
         match &mut site {
@@ -109,11 +109,17 @@ impl Config {
 pub(super) fn run(args: Args) -> Result<u8, RunError> {
     let config = Config::check(args)?;
     let points = reading::observe(&config.groups, &config.reading)?;
-    let case =
-        Case { matrix: &config.matrix, site: config.site.as_ref(), points: &points, options: &config.options };
+    let case = Case { matrix: &config.matrix, site: config.site.as_ref(), points: &points, options: &config.options };
     let report = verdict::judge(&case);
     print(&report, &config)?;
     Ok(report.verdict.exit_status())
+}
+
+/// Reads the site; what is doubtful in it is told, and the run goes on.
+fn read_site(path: &Path, matrix: &Matrix) -> Result<Site, RunError> {
+    let (site, warnings) = Site::load_file(path, matrix)?;
+    warnings.iter().for_each(|w| complain(&w.to_string()));
+    Ok(site)
 }
 
 fn print(report: &Report, config: &Config) -> Result<(), RunError> {
