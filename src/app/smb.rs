@@ -6,10 +6,10 @@ use super::reader::Reader;
 
 /// What the first messages said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Facts {
+pub(super) struct Facts {
     /// The dialect this side chose, where it is a server: as on the wire (0x0311), 0 for SMB 1. 0x02ff is a server that answered an
     /// SMB 1 negotiate and whose final choice was not seen.
-    pub dialect: Option<u16>,
+    pub(super) dialect: Option<u16>,
 }
 
 const SESSION_MESSAGE: u8 = 0x00;
@@ -25,7 +25,7 @@ const WILDCARD: u16 = 0x02ff;
 const MAX_MESSAGES: usize = 4;
 
 /// Recognises SMB at the start of one side's bytes.
-pub fn parse(bytes: &[u8]) -> Outcome<Facts> {
+pub(super) fn parse(bytes: &[u8]) -> Outcome<Facts> {
     match bytes.first() {
         None => Outcome::NeedMore,
         Some(&SESSION_MESSAGE) => message(bytes).map(|()| Facts { dialect: dialect(bytes) }),

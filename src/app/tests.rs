@@ -106,6 +106,28 @@ fn a_service_that_answers_as_itself_is_not_contradicted_by_a_stray_client() {
     assert!(e.contradicts(AppProto::Smb));
 }
 
+#[test]
+fn crafted_streams_cost_no_more_than_their_bytes() {
+    let w = Wire::CLASSIC;
+    let cap = usize::try_from(Stream::CAP_MAPPER).unwrap();
+    // One call id for everything, whole answers never, a header at every piece, and bytes one by one from the end.
+    let client = [w.bind(None), w.request(2, 1, 3).repeat(cap / 100)].concat();
+    let server = [w.bind_ack(), [5, 0, 2, 1, 0x10, 0, 0, 0, 24, 0, 0, 0].repeat(cap / 12)].concat();
+    let mut backwards = Stream::new(Stream::CAP_MAPPER);
+    backwards.set_from_start(true);
+    for (n, b) in server.iter().enumerate().rev().filter(|(n, _)| n % 3 != 2 || *n < 200) {
+        let n = u32::try_from(n).unwrap();
+        backwards.insert(i64::from(n), &[*b], stamp(n));
+    }
+    let e = evidence(&from_start(&[&client]), &backwards);
+    assert_eq!(e.speaks, [Speaks::Known(AppProto::DceRpc), Speaks::Known(AppProto::DceRpc)]);
+    assert!(e.mapper.is_empty());
+    let lines = b"a\n".repeat(cap / 2);
+    assert_eq!(speaks(&lines), Speaks::Other);
+    let tiny = [22, 3, 1, 0, 1, 1].repeat(cap / 6);
+    assert_eq!(speaks(&tiny), Speaks::Other);
+}
+
 /// Samples with a few bytes changed, cut or repeated: nearer to real trouble than noise.
 fn mangled() -> impl Strategy<Value = Vec<u8>> {
     let change = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6);
