@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use portwitness::base::{AddrSet, RunError};
+use portwitness::base::RunError;
 use portwitness::report::{flows, json};
 
 use super::inputs;
 use super::output::{self, Color, Out};
-use super::reading::{self, Reading};
+use super::reading;
 
 const EXAMPLE: &str = "\
 Example:
@@ -45,7 +45,7 @@ enum Format {
 /// Reads and prints.
 pub(super) fn run(args: &Args) -> Result<u8, RunError> {
     let groups = inputs::group(&args.captures, &[], &[])?;
-    let points = reading::observe(&groups, &Reading::new(args.threads, AddrSet::none()))?;
+    let points = reading::observe(&groups, &reading::options(args.threads))?;
     let records = reading::records(&points);
     match args.format {
         Format::Text => Out::new().text(&flows::render(&records, &output::style(Color::Never, args.verbose)))?,

@@ -2,40 +2,36 @@
 
 use std::num::NonZeroUsize;
 
-use portwitness::base::{AddrSet, InputId, Known, Problem, ProblemKind, RunError, WireText};
+use portwitness::base::{InputId, Known, PortSet, Problem, ProblemKind, RunError, WireText};
 use portwitness::capture::{CaptureFile, OpenError};
-use portwitness::observe::{InputSummary, Observation};
+use portwitness::flow;
+use portwitness::observe::{self, InputSummary, Observation, Options, PairIndex};
 use portwitness::report::FlowRecord;
-use portwitness::verdict::PointSeen;
+use portwitness::verdict::{PointSeen, flow_record};
 
 use super::complain;
 use super::inputs::{Group, Input, Source};
 
-/// How to read.
-pub(super) struct Reading {
-    threads: NonZeroUsize,
-    protected: AddrSet,
-}
-
-impl Reading {
-    /// As many threads as asked for, else one per processor; `protected` addresses keep their flows longest.
-    pub(super) fn new(threads: Option<NonZeroUsize>, protected: AddrSet) -> Self {
-        let all = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        Self { threads: threads.unwrap_or_else(all), protected }
-    }
+/// How to read: with as many threads as asked for, else one per processor.
+pub(super) fn options(threads: Option<NonZeroUsize>) -> Options {
+    let all = Options::default();
+    Options { threads: threads.map_or(all.threads, NonZeroUsize::get), ..all }
 }
 
 /// Reads every group.
 ///
 /// # Errors
 /// Where no input at all could be read.
-pub(super) fn observe(groups: &[Group], reading: &Reading) -> Result<Vec<PointSeen>, RunError> {
+pub(super) fn observe(groups: &[Group], options: &Options) -> Result<Vec<PointSeen>, RunError> {
     let mut readable = 0;
     let mut points = Vec::new();
     for group in groups {
         let (files, failed) = open(&group.inputs);
         readable += files.len();
-        let mut observation = pending(files, reading);
+        let mut observation = match files.is_empty() {
+            true => nothing(),
+            false => observe::observe(files, options)?,
+        };
         failed.into_iter().for_each(|(input, error)| note_unreadable(&mut observation, input, &error));
         group.inputs.iter().filter(|i| i.repeats > 0).for_each(|i| note_repeats(&mut observation, i));
         points.push(PointSeen { name: group.name.clone(), observation });
@@ -46,7 +42,8 @@ pub(super) fn observe(groups: &[Group], reading: &Reading) -> Result<Vec<PointSe
     Ok(points)
 }
 
-type Opened<'a> = (Vec<CaptureFile>, Vec<(&'a Input, OpenError)>);
+/// Those that could be opened, and those that could not.
+type Opened<'a> = (Vec<observe::Input>, Vec<(&'a Input, OpenError)>);
 
 fn open(inputs: &[Input]) -> Opened<'_> {
     let mut opened: Opened<'_> = (Vec::new(), Vec::new());
@@ -56,7 +53,7 @@ fn open(inputs: &[Input]) -> Opened<'_> {
             Source::File(path) => CaptureFile::open(path, input.id),
         };
         match file {
-            Ok(file) => opened.0.push(file),
+            Ok(file) => opened.0.push((input.id, Ok(file))),
             Err(error) => {
                 complain(&error.to_string());
                 opened.1.push((input, error));
@@ -106,13 +103,23 @@ const fn problem(input: InputId, kind: ProblemKind, detail: String, count: u64) 
     Problem { input, kind, detail, offset: None, frame: None, count }
 }
 
-/// Flows as records, in the order of points and first packets.
-pub(super) fn records(points: &[PointSeen]) -> Vec<FlowRecord> {
-    let _ = points;
-    Vec::new()
+/// What a point shows none of whose inputs could be opened.
+const fn nothing() -> Observation {
+    Observation { inputs: Vec::new(), flows: Vec::new(), holes: Vec::new(), evicted: 0, problems: Vec::new() }
 }
 
-fn pending(_files: Vec<CaptureFile>, reading: &Reading) -> Observation {
-    let _ = (reading.threads, &reading.protected);
-    Observation { inputs: Vec::new(), flows: Vec::new(), holes: Vec::new(), evicted: 0, problems: Vec::new() }
+/// Flows as records, in the order of points and first packets. No port orients a flow here: there is no matrix.
+pub(super) fn records(points: &[PointSeen]) -> Vec<FlowRecord> {
+    points.iter().flat_map(|p| of_point(&p.observation)).collect()
+}
+
+fn of_point(seen: &Observation) -> Vec<FlowRecord> {
+    let pairs = PairIndex::new(seen);
+    let record = |f| {
+        let direction = flow::orient(f, &PortSet::none());
+        let attempt = flow::attempt(f, &direction, &pairs.context(seen, f, &direction, Known::Unknown));
+        let state = flow::conn_state(f, direction.orig);
+        flow_record(f, flow::id(f), direction, &attempt, state, &seen.inputs)
+    };
+    seen.flows.iter().map(record).collect()
 }

@@ -2,15 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use portwitness::base::{AddrSet, RunError, Time};
+use portwitness::base::{RunError, Time};
 use portwitness::matrix::{self, Matrix};
+use portwitness::observe;
 use portwitness::report::{Report, ScopeMode, json, line, text};
 use portwitness::site::Site;
 use portwitness::verdict::{self, Case, Options};
 
 use super::inputs::{self, At, Group};
 use super::output::{self, Color, Out};
-use super::reading::{self, Reading};
+use super::reading;
 use super::{complain, places};
 
 const EXAMPLE: &str = "\
@@ -74,7 +75,7 @@ struct Config {
     matrix: Matrix,
     site: Option<Site>,
     groups: Vec<Group>,
-    reading: Reading,
+    reading: observe::Options,
     options: Options,
     format: Format,
     style: text::Style,
@@ -94,7 +95,7 @@ impl Config {
             None => places::check(&args.at)?,
         }
         Ok(Self {
-            reading: Reading::new(args.threads, site.as_ref().map_or_else(AddrSet::none, addresses)),
+            reading: reading::options(args.threads),
             options: Options { scope: args.scope, strict: args.strict, run_at: run_at()? },
             format: args.format,
             style: output::style(args.color, args.verbose),
@@ -137,13 +138,6 @@ fn unclaimed(site: &Site, groups: &[Group]) {
         let site = site.path.as_deref().unwrap_or_default();
         complain(&format!("{site}: no capture of {} was given (expected {})", point.name, point.captures.join(", ")));
     }
-}
-
-/// Addresses whose flows are left out last when memory runs short.
-fn addresses(site: &Site) -> AddrSet {
-    let mut set = AddrSet::none();
-    site.hosts.iter().flat_map(|h| &h.addrs).for_each(|a| set.insert(*a));
-    set
 }
 
 /// SOURCE_DATE_EPOCH, in seconds: the only time of the run that a report may show.
