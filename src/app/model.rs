@@ -24,6 +24,20 @@ pub enum AppProto {
     Http,
 }
 
+impl AppProto {
+    /// As in reports.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Ssh => "ssh",
+            Self::Tls => "tls",
+            Self::Smb => "smb",
+            Self::DceRpc => "dce-rpc",
+            Self::Iscsi => "iscsi",
+            Self::Http => "http",
+        }
+    }
+}
+
 /// What one side's first bytes are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Speaks {

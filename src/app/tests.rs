@@ -21,6 +21,8 @@ fn samples() -> Vec<(Speaks, Vec<u8>)> {
         known(P::Tls, vec![21, 3, 3, 0, 2, 2, 40]),
         known(P::Smb, smb::tests::negotiate(None)),
         known(P::Smb, [smb::tests::negotiate(Some(0x02ff)), smb::tests::negotiate(Some(0x0311))].concat()),
+        known(P::Smb, smb::tests::session_request()),
+        known(P::Smb, [vec![0x82, 0, 0, 0], smb::tests::negotiate(Some(0x0210))].concat()),
         known(P::DceRpc, [w.bind(Some((6, 32))), w.request(2, 1, 3)].concat()),
         known(P::DceRpc, [w.bind_ack(), w.mapped(2, &[49154])].concat()),
         known(P::Iscsi, iscsi::tests::request()),

@@ -84,7 +84,7 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     candidates
         .into_iter()
         .map(|c| (strsim::damerau_levenshtein(word, c), c))
-        .filter(|(d, c)| *d <= 1 + c.len() / 4)
+        .filter(|(d, c)| *d <= 1 + c.len() / 4 && *d < word.chars().count())
         .min()
         .map(|(_, c)| c)
 }

@@ -31,8 +31,13 @@ impl<'a> Doc<'a> {
     pub(crate) fn parse(&self) -> Option<Spanned<DeTable<'a>>> {
         let (table, errors) = DeTable::parse_recoverable(self.source);
         for error in &errors {
+            let span = error.span().unwrap_or(0..0);
             let message = error.message().lines().collect::<Vec<_>>().join(", ");
-            self.error(error.span().unwrap_or(0..0), message, None);
+            // An unquoted word is taken for the nearest thing without quotes: inf, nan, true, false.
+            let word = self.source.get(span.start..).is_some_and(|rest| rest.starts_with(char::is_alphabetic));
+            let unquoted = word && (message.contains("float") || message.contains("bool"));
+            let help = unquoted.then(|| "words are written in double quotes".to_owned());
+            self.error(span, message, help);
         }
         errors.is_empty().then_some(table)
     }
@@ -107,6 +112,8 @@ pub(crate) struct Fields<'a> {
     pub(crate) span: Range<usize>,
     table: &'a DeTable<'a>,
     what: &'static str,
+    /// Keys that were probably meant by unknown ones: their absence is not told again.
+    meant: Vec<String>,
 }
 
 impl<'a> Fields<'a> {
@@ -117,11 +124,13 @@ impl<'a> Fields<'a> {
         what: &'static str,
         known: &[&str],
     ) -> Self {
+        let mut meant = Vec::new();
         for (key, _) in table.iter().filter(|(key, _)| !known.contains(&key.get_ref().as_ref())) {
             let word: &str = key.get_ref();
+            meant.extend(nearest(word, known.iter().copied()).map(str::to_owned));
             doc.error(key.span(), format!("{what} has no key '{word}'"), suggest(word, known));
         }
-        Self { doc, span, table, what }
+        Self { doc, span, table, what, meant }
     }
 
     /// Key and value, where the key is there.
@@ -141,6 +150,9 @@ impl<'a> Fields<'a> {
 
     /// Notes that a key is absent.
     pub(crate) fn missing(&self, key: &str, expected: &str) {
+        if self.meant.iter().any(|m| m == key) {
+            return;
+        }
         self.doc.error(self.span.clone(), format!("{} lacks '{key}'", self.what), Some(format!("expected {expected}")));
     }
 

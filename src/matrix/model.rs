@@ -150,6 +150,13 @@ pub struct RulePort {
     pub note: Option<String>,
 }
 
+impl RulePort {
+    /// The fallback as a service: same protocol as the primary.
+    pub fn fallback_service(&self) -> Option<Service> {
+        self.fallback.map(|ports| Service { proto: self.service.proto, ports })
+    }
+}
+
 /// One row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
@@ -187,6 +194,11 @@ impl Rule {
     /// Whether a staging server of this system may stand at an end of the rule. An unknown system may be either.
     pub fn takes_staging(&self, os: Option<Os>) -> bool {
         os.is_none() || self.staging_os.is_none() || os == self.staging_os
+    }
+
+    /// Whether an attempt by a driver shows that a restore ran: a step after the first that a restore cannot do without.
+    pub fn shows_restore(&self) -> bool {
+        self.stage.is_some_and(|s| s > 1) && self.ports.iter().any(|p| p.need == Need::Required)
     }
 }
 

@@ -1,0 +1,108 @@
+//! Playing a scenario step by step, and the log of what happened.
+
+use std::fmt;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::clients::{Pair, perform};
+use crate::failure::Result;
+use crate::net::{Place, Topology, inside};
+use crate::scenario::{Scenario, Stage, Step};
+
+/// The captures run on after the restore, so that its end lies inside them.
+const AFTERMATH: Duration = Duration::from_secs(1);
+/// And longer after a failure: an attempt counts as unanswered only when nothing came for twice the
+/// last interval between its SYNs, which is 4 s after the third; smbclient gives up 2 s after it.
+const AFTER_FAILURE: Duration = Duration::from_secs(3);
+
+/// What came of a step.
+pub(crate) enum Outcome {
+    /// It worked; with the port, where the act had a choice.
+    Worked(Option<u16>),
+    Failed(String),
+    /// The restore had stopped before.
+    NotPlayed,
+}
+
+/// A step and what came of it.
+pub(crate) struct Played {
+    pub(crate) step: Step,
+    pub(crate) outcome: Outcome,
+    pub(crate) took: Duration,
+}
+
+/// The whole play.
+pub(crate) struct Log {
+    pub(crate) steps: Vec<Played>,
+    /// When the restore itself ran, without the frame around it.
+    pub(crate) restore: (SystemTime, SystemTime),
+}
+
+impl Log {
+    /// The stage at which the restore stopped, if it did.
+    pub(crate) fn stopped_at(&self) -> Option<Stage> {
+        self.steps.iter().find(|p| matches!(p.outcome, Outcome::Failed(_))).map(|p| p.step.stage)
+    }
+
+    /// The port a stage settled on.
+    pub(crate) fn port_of(&self, stage: Stage) -> Option<u16> {
+        self.steps.iter().filter(|p| p.step.stage == stage).find_map(|p| match p.outcome {
+            Outcome::Worked(port) => port,
+            _ => None,
+        })
+    }
+}
+
+impl fmt::Display for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for Played { step, outcome, took } in &self.steps {
+            let (from, to) = (step.from.role(), step.to.role());
+            let outcome = match outcome {
+                Outcome::Worked(None) => "worked".to_owned(),
+                Outcome::Worked(Some(port)) => format!("worked on {port}"),
+                Outcome::Failed(why) => format!("failed: {why}"),
+                Outcome::NotPlayed => "not played".to_owned(),
+            };
+            writeln!(f, "{:>6.2} s  {:?}: {from} -> {to} {:?}: {outcome}", took.as_secs_f64(), step.stage, step.act)?;
+        }
+        Ok(())
+    }
+}
+
+/// Plays all of `scenario`. A failed step is part of the story; only a broken lab is an error.
+pub(crate) fn play(scenario: &Scenario, topology: &Topology, work: &Path) -> Result<Log> {
+    let mut steps = Vec::new();
+    for step in &scenario.before {
+        steps.push(play_step(step, topology, work, steps.len())?);
+    }
+    // Keeps the restore and its frame apart even when times are rounded.
+    thread::sleep(Duration::from_millis(100));
+    let began = SystemTime::now();
+    let mut stopped = false;
+    for step in &scenario.restore {
+        if stopped {
+            steps.push(Played { step: step.clone(), outcome: Outcome::NotPlayed, took: Duration::ZERO });
+            continue;
+        }
+        let played = play_step(step, topology, work, steps.len())?;
+        stopped = matches!(played.outcome, Outcome::Failed(_));
+        steps.push(played);
+    }
+    let ended = SystemTime::now();
+    thread::sleep(if stopped { AFTER_FAILURE } else { AFTERMATH });
+    for step in &scenario.after {
+        steps.push(play_step(step, topology, work, steps.len())?);
+    }
+    Ok(Log { steps, restore: (began, ended) })
+}
+
+fn play_step(step: &Step, topology: &Topology, work: &Path, number: usize) -> Result<Played> {
+    let pair = Pair { from: step.from, to: step.to, address: topology.address(step.to)?, work, number };
+    let began = Instant::now();
+    let outcome = match inside(Place::At(step.from), || perform(&step.act, &pair)) {
+        Ok(port) => Outcome::Worked(port),
+        Err(failure) => Outcome::Failed(failure.to_string()),
+    };
+    Ok(Played { step: step.clone(), outcome, took: began.elapsed() })
+}
