@@ -1,3 +1,7 @@
 //! The binary: arguments in, exit status out.
 
-fn main() {}
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

@@ -24,6 +24,20 @@ pub enum AppProto {
     Http,
 }
 
+impl AppProto {
+    /// As in reports.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Ssh => "ssh",
+            Self::Tls => "tls",
+            Self::Smb => "smb",
+            Self::DceRpc => "dce-rpc",
+            Self::Iscsi => "iscsi",
+            Self::Http => "http",
+        }
+    }
+}
+
 /// What one side's first bytes are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Speaks {
@@ -78,6 +92,57 @@ pub enum AppFacts {
         /// Status class and detail of the final login response (RFC 7143 section 11.13.5): 0x0000 is success.
         status: Option<u16>,
     },
+    /// A TLS alert in clear as a side's first record (RFC 8446 section 6).
+    TlsAlert {
+        /// Of the side that sent it: true for `key.ends[0]`.
+        side_a: bool,
+        /// 1 warning, 2 fatal.
+        level: u8,
+        /// E.g. 40: handshake failure.
+        description: u8,
+    },
+    /// An HTTP request or status line, without its line end.
+    Http {
+        /// Of the side that sent it: true for `key.ends[0]`.
+        side_a: bool,
+        /// E.g. `GET / HTTP/1.1`.
+        line: WireText,
+    },
+    /// Authentication asked for in a DCE/RPC bind (MS-RPCE sections 2.2.1.1.7 and 2.2.1.1.8).
+    RpcAuth {
+        /// 9 SPNEGO, 10 NTLM, 16 Kerberos, ...
+        service: u8,
+        /// 5 signs stubs, 6 encrypts them.
+        level: u8,
+    },
+    /// Endpoint-mapper answers that are encrypted: what they gave out cannot be read.
+    MapperSealed {
+        /// How many.
+        answers: u32,
+    },
+    /// An endpoint-mapper answer whose status is an error.
+    MapperRefused {
+        /// Interface asked for, UUID in lower case, where the request could be read.
+        interface: Option<String>,
+        /// Status as on the wire; 0x16c9a0d6 is "not registered" (C706 appendix E).
+        status: u32,
+    },
+}
+
+impl AppFacts {
+    /// The protocol the fact is about.
+    pub const fn proto(&self) -> AppProto {
+        match self {
+            Self::Ssh { .. } => AppProto::Ssh,
+            Self::TlsClient { .. } | Self::TlsServer { .. } | Self::TlsAlert { .. } => AppProto::Tls,
+            Self::SmbDialect(_) => AppProto::Smb,
+            Self::RpcBind { .. } | Self::RpcAuth { .. } | Self::MapperSealed { .. } | Self::MapperRefused { .. } => {
+                AppProto::DceRpc
+            }
+            Self::IscsiLogin { .. } => AppProto::Iscsi,
+            Self::Http { .. } => AppProto::Http,
+        }
+    }
 }
 
 /// An address that an endpoint mapper gave out.
@@ -100,7 +165,7 @@ pub struct Evidence {
     pub speaks: [Speaks; 2],
     /// Facts, in a fixed order.
     pub facts: Vec<AppFacts>,
-    /// Endpoint-mapper answers, in stream order. The asking side is the peer of the answering one.
+    /// Endpoint-mapper answers, in the order of their requests. The asking side is the peer of the answering one.
     pub mapper: Vec<MapperAnswer>,
 }
 
@@ -108,5 +173,21 @@ impl Evidence {
     /// Nothing seen.
     pub const fn none() -> Self {
         Self { speaks: [Speaks::Nothing, Speaks::Nothing], facts: Vec::new(), mapper: Vec::new() }
+    }
+
+    /// Whether some side was seen to speak `proto`, and none another known protocol. Facts count also where the stream's start was
+    /// not seen: a hello is a hello.
+    pub fn confirms(&self, proto: AppProto) -> bool {
+        let spoken = |s: &Speaks| *s == Speaks::Known(proto);
+        let foreign = |s: &Speaks| matches!(s, Speaks::Known(p) if *p != proto);
+        let seen = self.speaks.iter().any(spoken) || self.facts.iter().any(|f| f.proto() == proto);
+        seen && !self.speaks.iter().any(foreign)
+    }
+
+    /// Whether a side that was seen from its start spoke something that is not `proto`, and no side spoke `proto`.
+    pub fn contradicts(&self, proto: AppProto) -> bool {
+        let spoken = |s: &Speaks| *s == Speaks::Known(proto);
+        let foreign = |s: &Speaks| matches!(s, Speaks::Known(p) if *p != proto) || *s == Speaks::Other;
+        self.speaks.iter().any(foreign) && !self.speaks.iter().any(spoken)
     }
 }

@@ -1,5 +1,6 @@
 //! Text that somebody else wrote.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize, Serializer};
@@ -40,7 +41,7 @@ impl WireText {
     pub fn terminal(&self) -> String {
         self.escaped(|c, out| match c {
             '\\' => out.push_str("\\\\"),
-            c if c.is_control() || is_bidi(c) => out.extend(c.escape_default()),
+            c if is_hidden(c) => out.extend(c.escape_default()),
             c => out.push(c),
         })
     }
@@ -74,8 +75,25 @@ impl WireText {
     }
 }
 
-const fn is_bidi(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// Makes control characters, bidirectional overrides and invisible characters of a composed text visible.
+///
+/// Unlike [`WireText::terminal`] it leaves backslashes alone: what it is given may hold escapes already, and Windows paths.
+pub fn visible(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_hidden) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_hidden(c) { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    Cow::Owned(out)
+}
+
+/// Characters that a terminal obeys, or that change how others read without being seen.
+fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{061c}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}')
+        || matches!(c, '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
 impl fmt::Debug for WireText {

@@ -1,5 +1,29 @@
 //! Where frames come from: pcap and pcapng, from files and streams.
+//!
+//! [`CaptureFile`] recognises an input; a [`Reader`] pulls [`Event`]s out of it, a whole file or a segment, and says in
+//! an [`InputMeta`] what it read. Files are read at positions into a buffer of the reader's own, never mapped: a file that
+//! shrinks while it is read is then a short read, not a signal. Memory is bounded whatever lengths a file claims.
 
+mod blocks;
+mod clock;
+mod detect;
+mod event;
+mod file;
 mod frame;
+mod linktype;
+mod meta;
+mod order;
+mod pcap;
+mod pcapng;
+mod reader;
+mod resync;
+mod segment;
+mod window;
 
+pub use event::{Event, FrameSource};
+pub use file::{CaptureFile, OpenError, OpenReason};
 pub use frame::{Frame, LinkType, Loss};
+pub use linktype::link_name;
+pub use meta::InputMeta;
+pub use reader::Reader;
+pub use segment::{Context, SEGMENT_BYTES, SegmentReport, SegmentStart};

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::Evidence;
 use crate::base::{Proto, Stamp, Time};
+use crate::packet::Vlans;
 
 /// One end of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -23,6 +24,17 @@ pub struct FlowKey {
     pub proto: Proto,
     /// Both ends, the lower one first.
     pub ends: [EndPoint; 2],
+}
+
+impl FlowKey {
+    /// The key of a packet, and which of its ends sent the packet. Where both ends are the same point, that is side A.
+    pub fn new(proto: Proto, src: EndPoint, dst: EndPoint) -> (Self, Side) {
+        if src <= dst {
+            (Self { proto, ends: [src, dst] }, Side::A)
+        } else {
+            (Self { proto, ends: [dst, src] }, Side::B)
+        }
+    }
 }
 
 /// Index of an end in [`FlowKey::ends`] and [`Flow::ends`].
@@ -50,6 +62,22 @@ impl Side {
             Self::B => 1,
         }
     }
+    /// This side's one of two things held in the order of the key's ends.
+    pub const fn of<T>(self, pair: &[T; 2]) -> &T {
+        let [a, b] = pair;
+        match self {
+            Self::A => a,
+            Self::B => b,
+        }
+    }
+    /// As [`Side::of`], to change it.
+    pub const fn of_mut<T>(self, pair: &mut [T; 2]) -> &mut T {
+        let [a, b] = pair;
+        match self {
+            Self::A => a,
+            Self::B => b,
+        }
+    }
 }
 
 /// Where in the network picture a packet was seen: interface of the input and innermost VLAN.
@@ -59,6 +87,15 @@ pub struct Lane {
     pub interface: u32,
     /// VLAN identifiers, outermost first; 0 where absent.
     pub vlans: [u16; 4],
+}
+
+impl Lane {
+    /// The lane of a frame.
+    pub fn new(interface: u32, vlans: Vlans) -> Self {
+        let mut ids = [0; 4];
+        ids.iter_mut().zip(vlans.as_slice()).for_each(|(to, from)| *to = *from);
+        Self { interface, vlans: ids }
+    }
 }
 
 /// SYNs (without ACK) of one initial sequence number.

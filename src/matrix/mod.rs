@@ -1,8 +1,14 @@
 //! The vendor's port matrix as data, read from `rules/*.toml`.
 
+mod lint;
+mod load;
 mod model;
+mod parse;
+mod parse_rule;
 mod vocab;
 
+pub use lint::{Diagnostic, Severity};
+pub use load::{EMBEDDED, lint, load};
 pub use model::{
     Condition, Healing, Matrix, Participation, Peer, RestoreFacts, Rule, RulePort, RuleSet, SetKind, Source,
 };

@@ -22,7 +22,7 @@ pub struct RestoreFacts {
 
 /// A condition on one operation and the facts of the restore; all parts that are given must hold.
 ///
-/// `is_*` holds only where the fact is given and equal; `not_*` holds unless the fact is given and equal.
+/// `is_*` holds only where the fact is given and equal; what must not hold stands in `unless`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Condition {
     /// One of these operations; empty: any.
@@ -31,6 +31,8 @@ pub struct Condition {
     pub is_export_as: Option<ExportAs>,
     /// The fact must be this.
     pub is_restore_to: Option<RestoreTo>,
+    /// Whether `restore_to` is given at all: an unsaid restore point may be a transaction.
+    pub restore_to_given: Option<bool>,
     /// The fact must be this.
     pub is_explore: Option<bool>,
     /// The fact must be this.
@@ -50,6 +52,7 @@ impl Condition {
         (self.operations.is_empty() || self.operations.contains(&operation))
             && is(self.is_export_as, facts.export_as)
             && is(self.is_restore_to, facts.restore_to)
+            && self.restore_to_given.is_none_or(|given| given == facts.restore_to.is_some())
             && is(self.is_explore, facts.explore)
             && is(self.is_os, facts.os)
             && is(self.is_started_from, facts.started_from)
@@ -96,12 +99,14 @@ pub struct Source {
 
 impl Source {
     /// The need of a driver in an operation: `None` where it does not drive it.
+    ///
+    /// `port` is the need of the port. A source's own need replaces it, except that a permitted port stays permitted.
     pub fn drive(&self, operation: Operation, facts: &RestoreFacts, port: Need) -> Option<Need> {
         if !self.when.holds(operation, facts) {
             return None;
         }
         match self.need.get(&operation) {
-            Some(&need) => Some(need),
+            Some(&need) => Some(if port == Need::Permitted { port } else { need }),
             None => self.drives.contains(&operation).then_some(port),
         }
     }
@@ -145,6 +150,13 @@ pub struct RulePort {
     pub note: Option<String>,
 }
 
+impl RulePort {
+    /// The fallback as a service: same protocol as the primary.
+    pub fn fallback_service(&self) -> Option<Service> {
+        self.fallback.map(|ports| Service { proto: self.service.proto, ports })
+    }
+}
+
 /// One row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
@@ -158,6 +170,8 @@ pub struct Rule {
     pub to: Vec<Peer>,
     /// One requirement per host of these roles that the operations use, on whichever side they stand.
     pub each: Vec<Role>,
+    /// A staging server stands at an end of this rule only with this operating system; `None`: with any.
+    pub staging_os: Option<Os>,
     /// Ports.
     pub ports: Vec<RulePort>,
     /// Position in the restore, from 1; `None`: no order.
@@ -174,6 +188,18 @@ pub struct Rule {
     pub basis: String,
     /// Fewest packets a session of it takes: with fewer packets lost than that, absence can still be claimed.
     pub least_packets: u64,
+}
+
+impl Rule {
+    /// Whether a staging server of this system may stand at an end of the rule. An unknown system may be either.
+    pub fn takes_staging(&self, os: Option<Os>) -> bool {
+        os.is_none() || self.staging_os.is_none() || os == self.staging_os
+    }
+
+    /// Whether an attempt by a driver shows that a restore ran: a step after the first that a restore cannot do without.
+    pub fn shows_restore(&self) -> bool {
+        self.stage.is_some_and(|s| s > 1) && self.ports.iter().any(|p| p.need == Need::Required)
+    }
 }
 
 /// Matrix or companion.

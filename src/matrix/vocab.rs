@@ -28,6 +28,12 @@ macro_rules! words {
             }
         }
 
+        impl crate::config::Word for $name {
+            const NAME: &'static str = $what;
+            fn all() -> &'static [Self] { Self::ALL }
+            fn text(self) -> &'static str { self.word() }
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.pad(self.word()) }
         }
@@ -149,5 +155,12 @@ words! {
         Iscsi = "iscsi",
         /// The vendor's own protocol: nothing is expected of its bytes.
         Vendor = "vendor",
+    }
+}
+
+impl Operation {
+    /// Whether plug-in backups know it: they are only restored, never published, exported or run from the backup.
+    pub const fn in_plug_in(self) -> bool {
+        matches!(self, Self::ApplicationItem | Self::EnterpriseManager)
     }
 }

@@ -1,5 +1,14 @@
 //! From inputs to observations: segments become Partials, Partials fold in file order, folds of one point append.
 
+mod finish;
+mod groups;
 mod model;
+mod pairs;
+mod partial;
+mod run;
+mod workers;
 
 pub use model::{Hole, InputSummary, Observation};
+pub use pairs::{PairIndex, Sight};
+pub use partial::{Partial, Place};
+pub use run::{Input, Options, observe};

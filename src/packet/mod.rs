@@ -3,6 +3,18 @@
 //! Checksums are not verified: offload makes them wrong on the capturing host. Lengths are taken from headers, never trusted
 //! beyond the captured bytes.
 
+mod decode;
+mod ether;
+mod icmp;
+mod ipv4;
+mod ipv6;
+mod issue;
+mod null;
+mod sll;
+mod tcp;
+mod udp;
 mod view;
 
+pub use decode::{Decoded, decode};
+pub use issue::Issue;
 pub use view::{Body, Icmp, Packet, Quoted, Tcp, TcpFlags, Udp, Vlans};

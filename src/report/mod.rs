@@ -1,5 +1,12 @@
 //! Reports: one value, one file per format. Nothing here decides anything.
 
+pub mod flows;
+pub mod json;
+pub mod line;
 mod model;
+#[cfg(test)]
+mod sample;
+pub mod text;
+mod words;
 
 pub use model::*;

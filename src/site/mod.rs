@@ -1,7 +1,13 @@
-//! The site: hosts, roles, operations, observation points and exceptions, and errors that point at the line.
+//! The site: hosts, roles, operations, observation points and exceptions.
 
-mod error;
+mod advice;
+mod exceptions;
+mod hosts;
+mod load;
 mod model;
+mod points;
+mod times;
 
-pub use error::{ConfigError, nearest};
+pub use crate::config::{ConfigError, LoadError, nearest};
+pub use load::load;
 pub use model::{Allow, AllowPeer, Change, Host, HostId, Override, Place, PointDecl, Site, Window};

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::base::{Service, Time};
-use crate::matrix::{Need, Operation, Os, RestoreFacts, Role, Scenario};
+use crate::matrix::{Need, Operation, Os, RestoreFacts, Role, RulePort, Scenario};
 
 /// Index of a host in [`Site::hosts`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -118,6 +118,29 @@ pub struct Override {
     pub expires: Option<Time>,
     /// Line in the site file.
     pub line: usize,
+}
+
+impl Override {
+    /// Whether it is about this port of its rule: by the port itself, by its fallback, or about all ports.
+    pub fn is_about(&self, port: &RulePort) -> bool {
+        self.port.is_none_or(|p| p == port.service || Some(p) == port.fallback_service())
+    }
+
+    /// The port as it is judged here; `None` where it is skipped.
+    ///
+    /// An override of the fallback changes the fallback alone: other ports, or none where it is skipped.
+    pub fn apply(&self, port: &RulePort) -> Option<RulePort> {
+        let mut port = port.clone();
+        let fallback = self.port.is_some() && self.port == port.fallback_service();
+        match self.change {
+            Change::Service(service) if fallback => port.fallback = Some(service.ports),
+            Change::Service(service) => port.service = service,
+            Change::Need(need) => port.need = need,
+            Change::Skip if fallback => port.fallback = None,
+            Change::Skip => return None,
+        }
+        Some(port)
+    }
 }
 
 /// A checked site.

@@ -1,4 +1,26 @@
 //! The judge: matrix, site and observations in, a report out. Pure: no clock, no file, no packet.
+//!
+//! The way of a case: points are resolved ([`points`]), flows are oriented and given hosts and roles ([`seen`]), classified
+//! against the rules in force ([`rules`], [`classify`]); rules expand to demands ([`expand`]), which flows satisfy or not
+//! ([`presence`]), and where nothing was seen soundness decides what may be said ([`sound`], [`settle`]).
+
+mod assemble;
+mod classify;
+mod expand;
+mod exposure;
+mod infer;
+mod points;
+mod presence;
+mod record;
+mod requirement;
+mod rules;
+mod seen;
+mod settle;
+mod sound;
+mod summary;
+mod words;
+
+pub use record::flow_record;
 
 use crate::matrix::Matrix;
 use crate::observe::Observation;
@@ -39,6 +61,13 @@ pub struct Case<'a> {
 }
 
 /// Judges a case.
-pub fn judge(_case: &Case<'_>) -> Report {
-    unimplemented!("written next")
+pub fn judge(case: &Case<'_>) -> Report {
+    let ports = case.matrix.service_ports();
+    match case.site {
+        Some(site) => assemble::judge(case, site, &ports, None),
+        None => {
+            let (site, roles) = infer::infer(case.points, &ports);
+            assemble::judge(case, &site, &ports, Some(roles))
+        }
+    }
 }

@@ -1,0 +1,183 @@
+//! One line for people.
+
+use super::model::{AppFacts, AppProto, Evidence, Speaks};
+use super::rpc::interface_name;
+use crate::base::WireText;
+
+/// Items named in a list before the rest is only counted.
+const NAMED: usize = 3;
+
+impl Evidence {
+    /// One line for a terminal: `TLS 1.3 for vbr.example`. Everything from the wire is escaped; never empty.
+    pub fn summary(&self) -> String {
+        let mut parts: Vec<String> = Vec::new();
+        for proto in self.protocols() {
+            parts.push(match proto {
+                AppProto::Ssh => self.ssh(),
+                AppProto::Tls => self.tls(),
+                AppProto::Smb => self.smb(),
+                AppProto::DceRpc => self.rpc(),
+                AppProto::Iscsi => self.iscsi(),
+                AppProto::Http => self.http(),
+            });
+        }
+        if self.speaks.contains(&Speaks::Other) {
+            parts.push("no protocol known here".into());
+        }
+        if parts.is_empty() {
+            parts.push(self.undecided().into());
+        }
+        parts.join("; ")
+    }
+
+    /// Protocols of sides and facts, each once, sides first.
+    fn protocols(&self) -> Vec<AppProto> {
+        let spoken = self.speaks.iter().filter_map(|s| if let Speaks::Known(p) = s { Some(*p) } else { None });
+        let mut all: Vec<AppProto> = Vec::new();
+        for proto in spoken.chain(self.facts.iter().map(AppFacts::proto)) {
+            if !all.contains(&proto) {
+                all.push(proto);
+            }
+        }
+        all
+    }
+
+    fn undecided(&self) -> &'static str {
+        match &self.speaks {
+            [Speaks::Nothing, Speaks::Nothing] => "no payload",
+            s if s.contains(&Speaks::Undecided) => "too few bytes to tell",
+            _ => "its start was not seen",
+        }
+    }
+
+    fn ssh(&self) -> String {
+        let names = self.facts.iter().filter_map(|f| match f {
+            AppFacts::Ssh { identification, .. } => Some(identification.terminal()),
+            _ => None,
+        });
+        with("SSH", " (", &names.collect::<Vec<_>>().join(" / "), ")")
+    }
+
+    fn http(&self) -> String {
+        let lines = self.facts.iter().filter_map(|f| match f {
+            AppFacts::Http { line, .. } => Some(line.terminal()),
+            _ => None,
+        });
+        with("HTTP", " (", &lines.collect::<Vec<_>>().join(" / "), ")")
+    }
+
+    fn tls(&self) -> String {
+        let mut text = "TLS".to_owned();
+        for fact in &self.facts {
+            if let AppFacts::TlsServer { version } = fact {
+                text.push_str(&format!(" {}", tls_version(*version)));
+            }
+        }
+        for fact in &self.facts {
+            match fact {
+                AppFacts::TlsClient { server_name: Some(name) } => text.push_str(&format!(" for {}", name.terminal())),
+                AppFacts::TlsAlert { description, .. } => text.push_str(&format!(", alert {description}")),
+                _ => {}
+            }
+        }
+        text
+    }
+
+    fn smb(&self) -> String {
+        let dialect = self.facts.iter().find_map(|f| if let AppFacts::SmbDialect(d) = f { Some(*d) } else { None });
+        with("SMB", " ", &dialect.map(smb_dialect).unwrap_or_default(), "")
+    }
+
+    fn rpc(&self) -> String {
+        let mut text = "DCE/RPC".to_owned();
+        let binds = self.facts.iter().filter_map(|f| match f {
+            AppFacts::RpcBind { interface, accepted } => {
+                let refused = if *accepted == Some(false) { " (refused)" } else { "" };
+                Some(format!("{}{refused}", named(interface)))
+            }
+            _ => None,
+        });
+        text = with(&text, " bind ", &list(binds.collect()), "");
+        let given = self.mapper.iter().map(|m| format!("port {} for {}", m.port, named(&m.interface)));
+        text = with(&text, ", gave out ", &list(given.collect()), "");
+        for fact in &self.facts {
+            match fact {
+                AppFacts::MapperSealed { answers } => text.push_str(&format!(", {answers} answers encrypted")),
+                AppFacts::MapperRefused { interface, status } => {
+                    let what = interface.as_deref().map_or_else(|| "an interface".into(), named);
+                    text.push_str(&format!(", does not know {what} (0x{status:08x})"));
+                }
+                _ => {}
+            }
+        }
+        text
+    }
+
+    fn iscsi(&self) -> String {
+        let mut text = "iSCSI".to_owned();
+        for fact in &self.facts {
+            if let AppFacts::IscsiLogin { initiator, target, status } = fact {
+                text.push_str(" login");
+                if let Some(name) = target.as_ref().or(initiator.as_ref()) {
+                    let to = if target.is_some() { "to" } else { "of" };
+                    text.push_str(&format!(" {to} {}", name.terminal()));
+                }
+                match status {
+                    Some(0) => text.push_str(" accepted"),
+                    Some(s) if s >> 8 == 1 => text.push_str(&format!(" redirected (0x{s:04x})")),
+                    Some(s) => text.push_str(&format!(" refused (0x{s:04x})")),
+                    None => {}
+                }
+            }
+        }
+        text
+    }
+}
+
+/// `text`, and where there is `more`, that between `open` and `close`.
+fn with(text: &str, open: &str, more: &str, close: &str) -> String {
+    if more.is_empty() { text.to_owned() } else { format!("{text}{open}{more}{close}") }
+}
+
+/// The first few items, each once, and how many more.
+fn list(items: Vec<String>) -> String {
+    let mut once: Vec<String> = Vec::new();
+    for item in items {
+        if !once.contains(&item) {
+            once.push(item);
+        }
+    }
+    let more = once.len().saturating_sub(NAMED);
+    once.truncate(NAMED);
+    let text = once.join(", ");
+    if more > 0 { format!("{text} and {more} more") } else { text }
+}
+
+/// The interface's usual name, else its UUID, which may come from a saved file and is escaped like everything foreign.
+fn named(uuid: &str) -> String {
+    interface_name(uuid).map_or_else(|| WireText::new(uuid.as_bytes()).terminal(), str::to_owned)
+}
+
+fn tls_version(version: u16) -> String {
+    match version {
+        0x0300 => "SSL 3.0".into(),
+        0x0301 => "1.0".into(),
+        0x0302 => "1.1".into(),
+        0x0303 => "1.2".into(),
+        0x0304 => "1.3".into(),
+        other => format!("0x{other:04x}"),
+    }
+}
+
+fn smb_dialect(dialect: u16) -> String {
+    match dialect {
+        0 => "1".into(),
+        0x02ff => "2 or later".into(),
+        0x0202 => "2.0.2".into(),
+        0x0210 => "2.1".into(),
+        0x0300 => "3.0".into(),
+        0x0302 => "3.0.2".into(),
+        0x0311 => "3.1.1".into(),
+        other => format!("0x{other:04x}"),
+    }
+}

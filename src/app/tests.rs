@@ -1,0 +1,199 @@
+//! Properties of all parsers together.
+
+use proptest::prelude::*;
+
+use super::rpc::tests::Wire;
+use super::stream::tests::{from_start, stamp};
+use super::*;
+use crate::base::WireText;
+
+/// One side of every protocol, and what it is.
+fn samples() -> Vec<(Speaks, Vec<u8>)> {
+    use AppProto as P;
+    let w = Wire::CLASSIC;
+    let known = |p, bytes: Vec<u8>| (Speaks::Known(p), bytes);
+    vec![
+        known(P::Ssh, b"SSH-2.0-OpenSSH_9.2\r\n\0\0\x05\xdc".to_vec()),
+        known(P::Ssh, b"Stay out\r\nGO AWAY\r\nSSH-2.0-x\r\n".to_vec()),
+        known(P::Tls, tls::tests::client_hello("vbr.example", 9)),
+        known(P::Tls, tls::tests::client_hello("vbr.example", 500)),
+        known(P::Tls, tls::tests::server_hello()),
+        known(P::Tls, vec![21, 3, 3, 0, 2, 2, 40]),
+        known(P::Smb, smb::tests::negotiate(None)),
+        known(P::Smb, [smb::tests::negotiate(Some(0x02ff)), smb::tests::negotiate(Some(0x0311))].concat()),
+        known(P::Smb, smb::tests::session_request()),
+        known(P::Smb, [vec![0x82, 0, 0, 0], smb::tests::negotiate(Some(0x0210))].concat()),
+        known(P::DceRpc, [w.bind(Some((6, 32))), w.request(2, 1, 3)].concat()),
+        known(P::DceRpc, [w.bind_ack(), w.mapped(2, &[49154])].concat()),
+        known(P::Iscsi, iscsi::tests::request()),
+        known(P::Iscsi, iscsi::tests::response(0)),
+        known(P::Http, b"CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n".to_vec()),
+        known(P::Http, b"HTTP/1.1 200 OK\r\n\r\n".to_vec()),
+        (Speaks::Other, b"\x20\0\0\0\x01\0\0\0vendor protocol".to_vec()),
+        (Speaks::Other, b"\0\0\0\x40\0\0\0\x01".to_vec()),
+        (Speaks::Other, b"\x23\0\0\0\0\0\0\0hello, everyone!".to_vec()),
+        (Speaks::Other, b"C\0\0\0vendor".to_vec()),
+        (Speaks::Undecided, b"220 mail.example ready\r\n".to_vec()),
+    ]
+}
+
+fn speaks(bytes: &[u8]) -> Speaks {
+    let [side, _] = evidence(&from_start(&[bytes]), &Stream::new(1)).speaks;
+    side
+}
+
+#[test]
+fn a_prefix_never_speaks_another_protocol_than_the_whole() {
+    for (expected, bytes) in samples() {
+        let mut decided = false;
+        for n in 1..=bytes.len() {
+            let now = speaks(&bytes[..n]);
+            assert!(
+                now == expected || (now == Speaks::Undecided && !decided),
+                "{n} of {}: {now:?}",
+                bytes.escape_ascii()
+            );
+            decided |= now == expected && expected != Speaks::Undecided;
+        }
+        assert_eq!(speaks(&bytes), expected, "{}", bytes.escape_ascii());
+    }
+}
+
+#[test]
+fn without_the_start_nothing_is_judged_and_a_hello_still_tells() {
+    let mut s = Stream::new(Stream::CAP);
+    s.insert(0, &tls::tests::client_hello("vbr.example", 500), stamp(1));
+    let e = evidence(&s, &Stream::new(1));
+    assert_eq!(e.speaks, [Speaks::NoStart, Speaks::Nothing]);
+    assert!(e.confirms(AppProto::Tls) && !e.contradicts(AppProto::Ssh));
+    s.set_from_start(true);
+    s.shift_by(5);
+    assert_eq!(evidence(&s, &Stream::new(1)).speaks[0], Speaks::NoStart, "the first bytes are missing");
+    let mut beyond = Stream::new(4);
+    beyond.insert(9, b"x", stamp(1));
+    assert_eq!(evidence(&beyond, &Stream::new(1)).speaks[0], Speaks::NoStart);
+}
+
+#[test]
+fn summaries_say_what_was_spoken() {
+    let w = Wire::CLASSIC;
+    let both = |a: &[u8], b: &[u8]| evidence(&from_start(&[a]), &from_start(&[b])).summary();
+    let mapper = [w.bind(None), w.request(2, 1, 3)].concat();
+    let answer = [w.bind_ack(), w.mapped(2, &[49154])].concat();
+    for (expected, got) in [
+        ("SSH (SSH-2.0-a\\u{1b} / SSH-2.0-b)", {
+            let mut e = evidence(&from_start(&[b"SSH-2.0-a\r\n"]), &from_start(&[b"SSH-2.0-b\r\n"]));
+            e.facts[0] = AppFacts::Ssh { side_a: true, identification: WireText::new(b"SSH-2.0-a\x1b") };
+            e.summary()
+        }),
+        ("TLS 1.3 for vbr.example", both(&tls::tests::client_hello("vbr.example", 9), &tls::tests::server_hello())),
+        ("SMB 3.1.1", both(&smb::tests::negotiate(Some(0x0311)), &smb::tests::negotiate(None))),
+        ("DCE/RPC bind srvsvc (refused), epmapper, gave out port 49154 for srvsvc", both(&answer, &mapper)),
+        (
+            "iSCSI login to iqn.2000-01.example:mount accepted",
+            both(&iscsi::tests::response(0), &iscsi::tests::request()),
+        ),
+        ("HTTP (GET / HTTP/1.1); no protocol known here", both(b"GET / HTTP/1.1\r\n", b"\0\0\0\0\0")),
+        ("too few bytes to tell", both(b"SSH", b"")),
+        ("no payload", both(b"", b"")),
+    ] {
+        assert_eq!(got, expected);
+    }
+}
+
+#[test]
+fn a_service_that_answers_as_itself_is_not_contradicted_by_a_stray_client() {
+    let e = evidence(&from_start(&[b"GET / HTTP/1.0\r\n"]), &from_start(&[b"SSH-2.0-x\r\n"]));
+    assert!(!e.confirms(AppProto::Ssh) && !e.contradicts(AppProto::Ssh));
+    assert!(e.contradicts(AppProto::Smb));
+}
+
+#[test]
+fn crafted_streams_cost_no_more_than_their_bytes() {
+    let w = Wire::CLASSIC;
+    let cap = usize::try_from(Stream::CAP_MAPPER).unwrap();
+    // One call id for everything, whole answers never, a header at every piece, and bytes one by one from the end.
+    let client = [w.bind(None), w.request(2, 1, 3).repeat(cap / 100)].concat();
+    let server = [w.bind_ack(), [5, 0, 2, 1, 0x10, 0, 0, 0, 24, 0, 0, 0].repeat(cap / 12)].concat();
+    let mut backwards = Stream::new(Stream::CAP_MAPPER);
+    backwards.set_from_start(true);
+    for (n, b) in server.iter().enumerate().rev().filter(|(n, _)| n % 3 != 2 || *n < 200) {
+        let n = u32::try_from(n).unwrap();
+        backwards.insert(i64::from(n), &[*b], stamp(n));
+    }
+    let e = evidence(&from_start(&[&client]), &backwards);
+    assert_eq!(e.speaks, [Speaks::Known(AppProto::DceRpc), Speaks::Known(AppProto::DceRpc)]);
+    assert!(e.mapper.is_empty());
+    let lines = b"a\n".repeat(cap / 2);
+    assert_eq!(speaks(&lines), Speaks::Other);
+    let tiny = [22, 3, 1, 0, 1, 1].repeat(cap / 6);
+    assert_eq!(speaks(&tiny), Speaks::Other);
+}
+
+/// Samples with a few bytes changed, cut or repeated: nearer to real trouble than noise.
+fn mangled() -> impl Strategy<Value = Vec<u8>> {
+    let change = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6);
+    (prop::sample::select(samples()), change, any::<prop::sample::Index>()).prop_map(
+        |((_, mut bytes), changes, cut)| {
+            for (i, b) in changes {
+                let i = i.index(bytes.len());
+                bytes[i] = b;
+            }
+            bytes.truncate(cut.index(bytes.len()) + 1);
+            bytes
+        },
+    )
+}
+
+fn sides() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        mangled(),
+        prop::collection::vec(any::<u8>(), 0..200),
+        (mangled(), mangled()).prop_map(|(a, b)| [a, b].concat())
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_bytes_make_evidence_panic(a in sides(), b in sides(), holes in prop::collection::vec(0usize..300, 2)) {
+        let mut s = from_start(&[&a]);
+        s.clip(0, i64::try_from(holes[0]).unwrap());
+        s.insert(i64::try_from(holes[0] + holes[1]).unwrap(), &b, stamp(9));
+        let other = from_start(&[&b, &a]);
+        let _ = evidence(&s, &other).summary();
+        let _ = evidence(&other, &s).summary();
+    }
+
+    #[test]
+    fn more_bytes_only_decide_the_undecided(bytes in sides()) {
+        let mut last = Speaks::Undecided;
+        for n in 1..=bytes.len() {
+            let now = speaks(&bytes[..n]);
+            prop_assert!(last == Speaks::Undecided || last == now, "{:?} became {:?} at {}", last, now, n);
+            last = now;
+        }
+    }
+
+    #[test]
+    fn every_parser_alone_keeps_its_promise(bytes in sides()) {
+        type Answer = fn(&[u8]) -> Outcome<()>;
+        let parsers: [Answer; 6] = [
+            |b| tls::parse(b).map(|_| ()),
+            |b| smb::parse(b).map(|_| ()),
+            rpc::parse,
+            |b| iscsi::parse(b).map(|_| ()),
+            |b| http::parse(b).map(|_| ()),
+            |b| ssh::parse(b).map(|_| ()),
+        ];
+        for parse in parsers {
+            let mut last = Outcome::NeedMore;
+            for n in 0..=bytes.len() {
+                let now = parse(&bytes[..n]);
+                prop_assert!(last == Outcome::NeedMore || last == now, "{:?} became {:?} at {}", last, now, n);
+                last = now;
+            }
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! How frames are pulled.
+
+use super::frame::Frame;
+use super::meta::InputMeta;
+use crate::base::Problem;
+
+/// One thing a source came to.
+#[derive(Clone, Debug)]
+pub enum Event<'a> {
+    /// A frame, valid until the next pull.
+    Frame(Frame<'a>),
+    /// Something wrong with the capture; what comes after it may still be good.
+    Problem(Problem),
+}
+
+/// Anything frames are pulled from.
+pub trait FrameSource {
+    /// The next event; `None` at the end, and from then on.
+    fn next(&mut self) -> Option<Event<'_>>;
+
+    /// What was read, once [`FrameSource::next`] has returned `None` or the caller has seen enough.
+    fn finish(&mut self) -> InputMeta;
+}

@@ -1,0 +1,31 @@
+//! `portwitness explain`: one rule in words.
+
+use std::path::PathBuf;
+
+use portwitness::base::RunError;
+use portwitness::matrix;
+
+use super::output::Out;
+
+const EXAMPLE: &str = "\
+Example:
+  portwitness explain image.rpc-dynamic";
+
+/// Say what a rule is for, who needs it, and what breaks without it
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
+pub(super) struct Args {
+    /// Id of a rule, as in a report or in "matrix list"
+    #[arg(value_name = "RULE")]
+    rule: String,
+    /// Further rules; a set replaces the built-in one with its id
+    #[arg(long, value_name = "FILE|DIR")]
+    rules: Vec<PathBuf>,
+}
+
+/// Looks the rule up and prints it.
+pub(super) fn run(args: &Args) -> Result<u8, RunError> {
+    let matrix = matrix::load(&args.rules)?;
+    Out::new().text(&matrix::text::explain(&matrix, &args.rule)?)?;
+    Ok(0)
+}

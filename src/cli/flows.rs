@@ -1,0 +1,55 @@
+//! `portwitness flows`: what was seen, without rules or roles.
+
+use std::path::PathBuf;
+
+use portwitness::base::RunError;
+use portwitness::report::{flows, json};
+
+use super::inputs;
+use super::output::{self, Color, Out};
+use super::reading;
+
+const EXAMPLE: &str = "\
+Example:
+  portwitness flows restore.pcap
+  portwitness flows --format json *.pcapng | grep '\"attempt\":\"unanswered\"'";
+
+/// List the flows of captures, without rules or roles
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
+pub(super) struct Args {
+    /// Captures, pcap or pcapng; "-" is standard input
+    #[arg(value_name = "CAPTURE", required = true)]
+    captures: Vec<PathBuf>,
+    /// text: one aligned line per flow; json: one object per line
+    #[arg(long, value_enum, default_value_t, value_name = "text|json", hide_possible_values = true)]
+    format: Format,
+    /// Threads that read [default: one per processor]
+    #[arg(long, value_name = "N")]
+    threads: Option<std::num::NonZeroUsize>,
+    /// Also the flows' ids
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+/// How to print flows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// One aligned line per flow.
+    #[default]
+    Text,
+    /// JSON Lines.
+    Json,
+}
+
+/// Reads and prints.
+pub(super) fn run(args: &Args) -> Result<u8, RunError> {
+    let groups = inputs::group(&args.captures, &[], &[])?;
+    let points = reading::observe(&groups, &reading::options(args.threads))?;
+    let records = reading::records(&points);
+    match args.format {
+        Format::Text => Out::new().text(&flows::render(&records, &output::style(Color::Never, args.verbose)))?,
+        Format::Json => Out::new().write(|mut w| records.iter().try_for_each(|r| json::write_flow(r, &mut w)))?,
+    }
+    Ok(0)
+}

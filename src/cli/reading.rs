@@ -1,0 +1,125 @@
+//! From grouped inputs to what was seen at each point. An input that cannot be read is told and noted; the others go on.
+
+use std::num::NonZeroUsize;
+
+use portwitness::base::{InputId, Known, PortSet, Problem, ProblemKind, RunError, WireText};
+use portwitness::capture::{CaptureFile, OpenError};
+use portwitness::flow;
+use portwitness::observe::{self, InputSummary, Observation, Options, PairIndex};
+use portwitness::report::FlowRecord;
+use portwitness::verdict::{PointSeen, flow_record};
+
+use super::complain;
+use super::inputs::{Group, Input, Source};
+
+/// How to read: with as many threads as asked for, else one per processor.
+pub(super) fn options(threads: Option<NonZeroUsize>) -> Options {
+    let all = Options::default();
+    Options { threads: threads.map_or(all.threads, NonZeroUsize::get), ..all }
+}
+
+/// Reads every group.
+///
+/// # Errors
+/// Where no input at all could be read.
+pub(super) fn observe(groups: &[Group], options: &Options) -> Result<Vec<PointSeen>, RunError> {
+    let mut readable = 0;
+    let mut points = Vec::new();
+    for group in groups {
+        let (files, failed) = open(&group.inputs);
+        readable += files.len();
+        let mut observation = match files.is_empty() {
+            true => nothing(),
+            false => observe::observe(files, options)?,
+        };
+        failed.into_iter().for_each(|(input, error)| note_unreadable(&mut observation, input, &error));
+        group.inputs.iter().filter(|i| i.repeats > 0).for_each(|i| note_repeats(&mut observation, i));
+        points.push(PointSeen { name: group.name.clone(), observation });
+    }
+    if readable == 0 {
+        return Err(RunError::NoInput("no capture could be read: nothing to judge".to_owned()));
+    }
+    Ok(points)
+}
+
+/// Those that could be opened, and those that could not.
+type Opened<'a> = (Vec<observe::Input>, Vec<(&'a Input, OpenError)>);
+
+fn open(inputs: &[Input]) -> Opened<'_> {
+    let mut opened: Opened<'_> = (Vec::new(), Vec::new());
+    for input in inputs {
+        let file = match &input.source {
+            Source::Stdin => CaptureFile::stdin(input.id),
+            Source::File(path) => CaptureFile::open(path, input.id),
+        };
+        match file {
+            Ok(file) => opened.0.push((input.id, Ok(file))),
+            Err(error) => {
+                complain(&error.to_string());
+                opened.1.push((input, error));
+            }
+        }
+    }
+    opened
+}
+
+/// An input that was given and not read: the report lists it, and the verdict cannot be a pass.
+fn note_unreadable(observation: &mut Observation, input: &Input, error: &OpenError) {
+    observation.inputs.push(InputSummary {
+        input: input.id,
+        name: input.source.name(),
+        format: "unreadable".to_owned(),
+        sha256: Known::Unknown,
+        linktypes: Vec::new(),
+        packets: 0,
+        bytes: 0,
+        first: None,
+        last: None,
+        loss_kernel: Known::Unknown,
+        loss_interface: Known::Unknown,
+        filter: Known::Unknown,
+        snaplen: Known::Unknown,
+        cut_frames: 0,
+        damaged_at: None,
+    });
+    observation.inputs.sort_by_key(|i| i.input);
+    observation.problems.push(problem(input.id, ProblemKind::InputUnreadable, reason(error), 1));
+    observation.problems.sort();
+}
+
+/// The error without the name, which the report shows beside it.
+fn reason(error: &OpenError) -> String {
+    let text = error.to_string();
+    let name = format!("cannot read {}: ", WireText::new(error.name.as_bytes()).terminal());
+    text.strip_prefix(&name).unwrap_or(&text).to_owned()
+}
+
+fn note_repeats(observation: &mut Observation, input: &Input) {
+    observation.problems.push(problem(input.id, ProblemKind::DuplicateInput, String::new(), input.repeats));
+    observation.problems.sort();
+}
+
+const fn problem(input: InputId, kind: ProblemKind, detail: String, count: u64) -> Problem {
+    Problem { input, kind, detail, offset: None, frame: None, count }
+}
+
+/// What a point shows none of whose inputs could be opened.
+const fn nothing() -> Observation {
+    Observation { inputs: Vec::new(), flows: Vec::new(), holes: Vec::new(), evicted: 0, problems: Vec::new() }
+}
+
+/// Flows as records, in the order of points and first packets. No port orients a flow here: there is no matrix.
+pub(super) fn records(points: &[PointSeen]) -> Vec<FlowRecord> {
+    points.iter().flat_map(|p| of_point(&p.observation)).collect()
+}
+
+fn of_point(seen: &Observation) -> Vec<FlowRecord> {
+    let pairs = PairIndex::new(seen);
+    let record = |f| {
+        let direction = flow::orient(f, &PortSet::none());
+        let attempt = flow::attempt(f, &direction, &pairs.context(seen, f, &direction, Known::Unknown));
+        let state = flow::conn_state(f, direction.orig);
+        flow_record(f, flow::id(f), direction, &attempt, state, &seen.inputs)
+    };
+    seen.flows.iter().map(record).collect()
+}

@@ -1,0 +1,150 @@
+//! `portwitness verify`: captures, rules and a site in, a report out.
+
+use std::path::{Path, PathBuf};
+
+use portwitness::base::{RunError, Time};
+use portwitness::matrix::{self, Matrix};
+use portwitness::observe;
+use portwitness::report::{Report, ScopeMode, json, line, text};
+use portwitness::site::Site;
+use portwitness::verdict::{self, Case, Options};
+
+use super::inputs::{self, At, Group};
+use super::output::{self, Color, Out};
+use super::reading;
+use super::{complain, places};
+
+const EXAMPLE: &str = "\
+Exit status: 0 pass, 1 fail, 3 inconclusive, 2 the run itself failed.
+
+Examples:
+  portwitness verify --site site.toml restore.pcap
+  portwitness verify --site site.toml --at mount-server=mnt.pcapng --at repository=repo.pcapng
+  portwitness verify restore.pcap          (no site: roles are guessed, nothing is claimed absent)";
+
+/// Judge a restore's captures against the port matrix
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
+pub(super) struct Args {
+    /// Captures, pcap or pcapng; "-" is standard input
+    #[arg(value_name = "CAPTURE", required_unless_present = "at")]
+    captures: Vec<PathBuf>,
+    /// Hosts, their roles, and what is being restored
+    #[arg(long, value_name = "SITE.toml")]
+    site: Option<PathBuf>,
+    /// Further rules; a set replaces the built-in one with its id
+    #[arg(long, value_name = "FILE|DIR")]
+    rules: Vec<PathBuf>,
+    /// A capture and where it was taken: role, host, address or "mirror"
+    #[arg(long, value_name = "PLACE=FILE")]
+    at: Vec<At>,
+    /// How to print the report
+    #[arg(long, value_enum, default_value_t, value_name = "text|line|json", hide_possible_values = true)]
+    format: Format,
+    /// observable: judge what is in view; all: what is not makes it inconclusive
+    #[arg(long, value_enum, default_value_t, value_name = "observable|all", hide_possible_values = true)]
+    scope: ScopeMode,
+    /// Fail also for flows out of season and with unknown peers
+    #[arg(long)]
+    strict: bool,
+    /// Threads that read [default: one per processor]
+    #[arg(long, value_name = "N")]
+    threads: Option<std::num::NonZeroUsize>,
+    /// auto: on a terminal; always; never
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN", hide_possible_values = true)]
+    color: Color,
+    /// Also all flows, and the evidence of what was satisfied
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+/// How to print a report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// For a terminal.
+    #[default]
+    Text,
+    /// One line, for a support case.
+    Line,
+    /// Everything.
+    Json,
+}
+
+/// What the arguments mean.
+struct Config {
+    matrix: Matrix,
+    site: Option<Site>,
+    groups: Vec<Group>,
+    reading: observe::Options,
+    options: Options,
+    format: Format,
+    style: text::Style,
+}
+
+impl Config {
+    fn check(args: Args) -> Result<Self, RunError> {
+        let matrix = matrix::load(&args.rules)?;
+        let mut site = args.site.as_deref().map(|path| read_site(path, &matrix)).transpose()?;
+        // Patterns of the site first: what --at adds claims nothing by name.
+        let groups = inputs::group(&args.captures, &args.at, site.as_ref().map_or(&[], |s| &s.points))?;
+        match &mut site {
+            Some(site) => {
+                unclaimed(site, &groups);
+                places::declare(site, &args.at)?;
+            }
+            None => places::check(&args.at)?,
+        }
+        Ok(Self {
+            reading: reading::options(args.threads),
+            options: Options { scope: args.scope, strict: args.strict, run_at: run_at()? },
+            format: args.format,
+            style: output::style(args.color, args.verbose),
+            matrix,
+            site,
+            groups,
+        })
+    }
+}
+
+/// Judges and prints; the status is the verdict's even where the reader of the report has gone.
+pub(super) fn run(args: Args) -> Result<u8, RunError> {
+    let config = Config::check(args)?;
+    let points = reading::observe(&config.groups, &config.reading)?;
+    let case = Case { matrix: &config.matrix, site: config.site.as_ref(), points: &points, options: &config.options };
+    let report = verdict::judge(&case);
+    print(&report, &config)?;
+    Ok(report.verdict.exit_status())
+}
+
+/// Reads the site; what is doubtful in it is told, and the run goes on.
+fn read_site(path: &Path, matrix: &Matrix) -> Result<Site, RunError> {
+    let (site, warnings) = Site::load_file(path, matrix)?;
+    warnings.iter().for_each(|w| complain(&w.to_string()));
+    Ok(site)
+}
+
+fn print(report: &Report, config: &Config) -> Result<(), RunError> {
+    match config.format {
+        Format::Text => Out::new().text(&text::render(report, &config.style)),
+        Format::Line => Out::new().text(&(line::render(report) + "\n")),
+        Format::Json => Out::new().write(|w| json::write_report(report, w)),
+    }
+}
+
+/// Says which of the site's patterns found no capture: a misspelt one would silently lose its place.
+fn unclaimed(site: &Site, groups: &[Group]) {
+    let given = |name: &str| groups.iter().any(|g| g.name.as_deref() == Some(name));
+    for point in site.points.iter().filter(|p| !p.captures.is_empty() && !given(&p.name)) {
+        let site = site.path.as_deref().unwrap_or_default();
+        complain(&format!("{site}: no capture of {} was given (expected {})", point.name, point.captures.join(", ")));
+    }
+}
+
+/// SOURCE_DATE_EPOCH, in seconds: the only time of the run that a report may show.
+fn run_at() -> Result<Option<Time>, RunError> {
+    let Some(value) = std::env::var_os("SOURCE_DATE_EPOCH").filter(|v| !v.is_empty()) else { return Ok(None) };
+    let value = value.to_string_lossy();
+    let time = value.parse().ok().and_then(|secs| Time::from_parts(secs, 0));
+    let wrong = || RunError::Config(format!("SOURCE_DATE_EPOCH is '{value}'; expected seconds since 1970"));
+    time.map(Some).ok_or_else(wrong)
+}

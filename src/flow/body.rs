@@ -1,0 +1,168 @@
+//! What a piece of a flow holds besides SYNs.
+
+use std::net::IpAddr;
+
+use crate::base::{Stamp, Time};
+use crate::packet::{Tcp, TcpFlags};
+
+use super::model::{End, Rst, Side, SynAck};
+use super::shift::Shift;
+use super::space::{Segment, Space};
+use super::sums::{Seen, Sums, earlier, keep_ends, keep_first};
+
+/// An ICMP error about the flow. Equal ones are counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Quote {
+    pub(crate) reporter: IpAddr,
+    pub(crate) at: Stamp,
+    pub(crate) count: u64,
+    pub(crate) v6: bool,
+    pub(crate) ty: u8,
+    pub(crate) code: u8,
+    pub(crate) quoted: Side,
+    pub(crate) seq: Option<u32>,
+}
+
+impl Quote {
+    fn equals(&self, o: &Self) -> bool {
+        (self.reporter, self.v6, self.ty, self.code, self.quoted, self.seq)
+            == (o.reporter, o.v6, o.ty, o.code, o.quoted, o.seq)
+    }
+}
+
+/// Facts of one side that only TCP has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Signals {
+    pub(crate) syn_acks: u64,
+    pub(crate) syn_ack_seen: Vec<SynAck>,
+    pub(crate) fins: u64,
+    pub(crate) fin_first: Option<Stamp>,
+    pub(crate) rsts: u64,
+    pub(crate) rst_seen: Vec<Rst>,
+}
+
+/// All packets of a piece that are not SYNs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Body {
+    pub(crate) sums: [Sums; 2],
+    pub(crate) signals: [Signals; 2],
+    /// Boxed and late, so that a flood of half-dead tuples costs little.
+    pub(crate) spaces: Option<Box<[Space; 2]>>,
+    pub(crate) quotes: Vec<Quote>,
+    /// Times of the first and last packet in file order.
+    pub(crate) order: Option<(Time, Time)>,
+}
+
+/// Distinct ICMP errors kept per piece: one per cause is enough for a verdict.
+const QUOTES: usize = 16;
+
+impl Body {
+    fn met(&mut self, at: Time) {
+        self.order = Some(self.order.map_or((at, at), |(first, _)| (first, at)));
+    }
+
+    /// Adds a packet of a protocol without sequence numbers.
+    pub(crate) fn plain(&mut self, side: Side, p: &Seen) {
+        self.met(p.at.time);
+        side.of_mut(&mut self.sums).add(p, false, None);
+    }
+
+    /// Adds a TCP packet that does not open an instance.
+    pub(crate) fn tcp(&mut self, side: Side, p: &Seen, t: &Tcp<'_>, cap: usize) {
+        self.met(p.at.time);
+        let rst = t.flags.has(TcpFlags::RST);
+        let ack = t.flags.has(TcpFlags::ACK).then_some(t.ack);
+        side.of_mut(&mut self.sums).add(p, rst, (!rst).then_some(t.window));
+        let signals = side.of_mut(&mut self.signals);
+        if t.flags.has(TcpFlags::FIN) {
+            signals.fins += 1;
+            signals.fin_first = earlier(signals.fin_first, Some(p.at));
+        }
+        if rst {
+            signals.rsts += 1;
+            keep_first(&mut signals.rst_seen, Rst { at: p.at, seq: t.seq, ack, ttl: p.ttl }, End::KEPT, |r| r.at);
+            return;
+        }
+        let mut seq = t.seq;
+        if t.flags.has(TcpFlags::SYN) {
+            signals.syn_acks += 1;
+            let seen = SynAck { at: p.at, seq: t.seq, ack: t.ack };
+            keep_ends(&mut signals.syn_ack_seen, seen, End::KEPT, |s| s.at);
+            if t.payload_len == 0 {
+                return;
+            }
+            // A server may send data with its SYN-ACK (RFC 7413 section 3).
+            seq = seq.wrapping_add(1);
+        }
+        let spaces = self.spaces.get_or_insert_default();
+        side.of_mut(spaces).segment(&Segment {
+            seq,
+            len: t.payload_len,
+            fin: t.flags.has(TcpFlags::FIN),
+            ack: ack.is_some() && !t.flags.has(TcpFlags::SYN),
+            data: t.payload,
+            at: p.at,
+            cap,
+        });
+        if let Some(ack) = ack {
+            side.other().of_mut(spaces).acknowledge(ack, p.at);
+        }
+    }
+
+    /// Adds an ICMP error.
+    pub(crate) fn quote(&mut self, q: Quote) {
+        if let Some(old) = self.quotes.iter_mut().find(|old| old.equals(&q)) {
+            old.count = old.count.saturating_add(q.count);
+            old.at = old.at.min(q.at);
+        } else if self.quotes.len() < QUOTES {
+            self.quotes.push(q);
+        }
+    }
+
+    /// Takes in what came later.
+    pub(crate) fn append(&mut self, later: Self, cap: usize) {
+        for side in [Side::A, Side::B] {
+            side.of_mut(&mut self.sums).merge(side.of(&later.sums));
+            side.of_mut(&mut self.signals).merge(side.of(&later.signals));
+        }
+        match (&mut self.spaces, later.spaces) {
+            (Some(own), Some(more)) => {
+                for side in [Side::A, Side::B] {
+                    side.of_mut(own).append(side.of(&more), cap);
+                }
+            }
+            (own, more) => *own = own.take().or(more),
+        }
+        later.quotes.into_iter().for_each(|q| self.quote(q));
+        self.order = match (self.order, later.order) {
+            (Some((first, _)), Some((_, last))) => Some((first, last)),
+            (a, b) => a.or(b),
+        };
+    }
+
+    /// Moves the frame numbers.
+    pub(crate) fn shift(&mut self, by: &Shift) {
+        self.sums.iter_mut().for_each(|s| s.shift(by));
+        self.signals.iter_mut().for_each(|s| s.shift(by));
+        self.spaces.iter_mut().flat_map(|s| s.iter_mut()).for_each(|s| s.shift(by));
+        self.quotes.iter_mut().for_each(|q| by.stamp(&mut q.at));
+    }
+}
+
+impl Signals {
+    /// Takes in those of other packets of the same side.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.syn_acks += other.syn_acks;
+        other.syn_ack_seen.iter().for_each(|&s| keep_ends(&mut self.syn_ack_seen, s, End::KEPT, |s| s.at));
+        self.fins += other.fins;
+        self.fin_first = earlier(self.fin_first, other.fin_first);
+        self.rsts += other.rsts;
+        other.rst_seen.iter().for_each(|&r| keep_first(&mut self.rst_seen, r, End::KEPT, |r| r.at));
+    }
+
+    fn shift(&mut self, by: &Shift) {
+        self.syn_ack_seen.iter_mut().for_each(|s| by.stamp(&mut s.at));
+        self.rst_seen.iter_mut().for_each(|r| by.stamp(&mut r.at));
+        by.option(&mut self.fin_first);
+    }
+}

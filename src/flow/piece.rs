@@ -1,0 +1,224 @@
+//! Pieces of a 5-tuple: what one stretch of a capture says about it, before it is known what came earlier.
+//!
+//! Every SYN whose side or sequence number differs from the SYN before it begins a piece. Its head (the SYNs) is kept apart from
+//! its body (all other packets): when everything is known, a SYN of an older instance goes back to that one, while the packets
+//! after it continue the newest. Appending looks only at the seam, so it is associative and a capture may be cut anywhere.
+
+use crate::base::{Proto, Span, Stamp};
+use crate::packet::{Tcp, TcpFlags};
+
+use super::body::{Body, Quote};
+use super::model::{FlowKey, Side, SynRun};
+use super::prefix::Prefix;
+use super::shift::Shift;
+use super::sums::{Seen, Sums, keep_ends};
+
+/// Silence that splits a UDP flow.
+const UDP_SILENCE: Span = Span::from_secs(60);
+
+/// Evidence bytes kept per side.
+const PREFIX: usize = 8 * 1024;
+/// The same where an end is the DCE endpoint mapper, which one connection may ask many times.
+const PREFIX_MAPPER: usize = 64 * 1024;
+/// TCP port of the DCE endpoint mapper (C706 appendix A).
+const MAPPER: u16 = 135;
+
+/// Evidence bytes to keep per side of a flow.
+pub(crate) fn prefix_cap(key: &FlowKey) -> usize {
+    if key.ends.iter().any(|e| e.port == MAPPER) { PREFIX_MAPPER } else { PREFIX }
+}
+
+/// The SYNs a piece begins with: all of one side and sequence number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) run: SynRun,
+    pub(crate) sums: Sums,
+    /// What they carried, from ISN + 1.
+    pub(crate) data: Prefix,
+}
+
+impl Head {
+    fn new(side: Side, isn: u32) -> Self {
+        let run = SynRun { from: side, isn, payload: 0, count: 0, stamps: Vec::new() };
+        Self { run, sums: Sums::default(), data: Prefix::default() }
+    }
+
+    const fn is(&self, side: Side, isn: u32) -> bool {
+        self.run.from.index() == side.index() && self.run.isn == isn
+    }
+
+    fn add(&mut self, p: &Seen, t: &Tcp<'_>, cap: usize) {
+        self.sums.add(p, false, Some(t.window));
+        self.run.count += 1;
+        self.run.payload = self.run.payload.max(t.payload_len);
+        keep_ends(&mut self.run.stamps, p.at, SynRun::KEPT, |s| *s);
+        self.data.add(0, t.payload, p.at, cap);
+    }
+
+    /// Takes in other SYNs of the same run.
+    pub(crate) fn merge(&mut self, other: Self, cap: usize) {
+        self.sums.merge(&other.sums);
+        self.run.count += other.run.count;
+        self.run.payload = self.run.payload.max(other.run.payload);
+        other.run.stamps.into_iter().for_each(|at| keep_ends(&mut self.run.stamps, at, SynRun::KEPT, |s| *s));
+        self.data.append(&other.data, 0, cap);
+    }
+
+    fn shift(&mut self, by: &Shift) {
+        self.sums.shift(by);
+        self.run.stamps.iter_mut().for_each(|s| by.stamp(s));
+        self.data.shift(by);
+    }
+}
+
+/// One piece.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Piece {
+    pub(crate) head: Option<Box<Head>>,
+    pub(crate) body: Option<Box<Body>>,
+}
+
+impl Piece {
+    fn body(&mut self) -> &mut Body {
+        self.body.get_or_insert_default()
+    }
+
+    /// Whether it holds no packet, only ICMP errors: it then came before the first packet of its key.
+    pub(crate) fn only_quotes(&self) -> bool {
+        self.head.is_none() && self.body.as_ref().is_none_or(|b| b.order.is_none())
+    }
+
+    fn merge(&mut self, later: Self, cap: usize) {
+        match (&mut self.head, later.head) {
+            (Some(own), Some(more)) => own.merge(*more, cap),
+            (own, more) => *own = own.take().or(more),
+        }
+        if let Some(more) = later.body {
+            match &mut self.body {
+                Some(own) => own.append(*more, cap),
+                own => *own = Some(more),
+            }
+        }
+    }
+}
+
+/// The pieces of one key, in file order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Pieces(Vec<Piece>);
+
+/// Pieces added to a store: what a bounded store must count.
+pub(crate) type Grown = usize;
+
+impl Pieces {
+    /// Adds a TCP packet; how many pieces that began.
+    pub(crate) fn tcp(&mut self, key: &FlowKey, side: Side, p: &Seen, t: &Tcp<'_>) -> Grown {
+        let cap = prefix_cap(key);
+        let opens = t.flags.has(TcpFlags::SYN) && t.flags.0 & (TcpFlags::ACK | TcpFlags::RST) == 0;
+        let before = self.0.len();
+        if !opens {
+            self.current(false).body().tcp(side, p, t, cap);
+        } else if let Some(head) = self.0.last_mut().and_then(|l| l.head.as_mut()).filter(|h| h.is(side, t.seq)) {
+            head.add(p, t, cap);
+        } else {
+            let mut head = Head::new(side, t.seq);
+            head.add(p, t, cap);
+            self.0.push(Piece { head: Some(Box::new(head)), body: None });
+        }
+        self.0.len() - before
+    }
+
+    /// Adds a packet of another protocol.
+    pub(crate) fn plain(&mut self, key: &FlowKey, side: Side, p: &Seen) -> Grown {
+        let before = self.0.len();
+        let last = self.0.last().and_then(|l| l.body.as_ref()?.order);
+        let silence = last.is_some_and(|(_, last)| key.proto == Proto::Udp && p.at.time.since(last) >= UDP_SILENCE);
+        self.current(silence).body().plain(side, p);
+        self.0.len() - before
+    }
+
+    /// Adds an ICMP error about the key.
+    pub(crate) fn quote(&mut self, q: Quote) -> Grown {
+        let before = self.0.len();
+        if self.0.is_empty() {
+            self.0.push(Piece::default());
+        }
+        if let Some(last) = self.0.last_mut() {
+            last.body().quote(q);
+        }
+        self.0.len() - before
+    }
+
+    /// The piece that takes the next packet. One that holds only ICMP errors takes none: whether it belongs to an earlier
+    /// piece is not known yet.
+    #[expect(clippy::indexing_slicing, reason = "pushed just before where it was empty")]
+    fn current(&mut self, fresh: bool) -> &mut Piece {
+        if fresh || self.0.last().is_none_or(Piece::only_quotes) {
+            self.0.push(Piece::default());
+        }
+        let last = self.0.len() - 1;
+        &mut self.0[last]
+    }
+
+    /// Takes in the pieces of the same key from a later stretch.
+    pub(crate) fn append(&mut self, key: &FlowKey, later: Self) {
+        let cap = prefix_cap(key);
+        let mut later = later.0.into_iter();
+        for next in later.by_ref() {
+            let quotes = next.only_quotes();
+            match self.0.last_mut() {
+                Some(last) if quotes || joins(key, last, &next) => last.merge(next, cap),
+                _ => self.0.push(next),
+            }
+            // Behind the first piece with packets nothing can touch the seam.
+            if !quotes {
+                break;
+            }
+        }
+        self.0.extend(later);
+    }
+
+    /// Moves the frame numbers.
+    pub(crate) fn shift(&mut self, by: &Shift) {
+        for piece in &mut self.0 {
+            piece.head.iter_mut().for_each(|h| h.shift(by));
+            piece.body.iter_mut().for_each(|b| b.shift(by));
+        }
+    }
+
+    /// How many there are.
+    pub(crate) const fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// First packet or ICMP error, for naming what had to be left out.
+    pub(crate) fn first_stamp(&self) -> Option<Stamp> {
+        let head = |p: &Piece| p.head.as_ref().and_then(|h| h.sums.first);
+        let body = |p: &Piece| {
+            let body = p.body.as_ref()?;
+            let quote = body.quotes.first().map(|q| q.at);
+            body.sums.iter().filter_map(|s| s.first).min().or(quote)
+        };
+        self.0.iter().find_map(|p| head(p).or_else(|| body(p)))
+    }
+
+    /// The pieces.
+    pub(crate) fn into_vec(self) -> Vec<Piece> {
+        self.0
+    }
+}
+
+/// Whether the first packets of a later stretch continue the last piece before it.
+fn joins(key: &FlowKey, last: &Piece, next: &Piece) -> bool {
+    if let Some(head) = &next.head {
+        return last.head.as_ref().is_some_and(|h| h.is(head.run.from, head.run.isn));
+    }
+    if last.only_quotes() {
+        return false;
+    }
+    let end = last.body.as_ref().and_then(|b| b.order).map(|o| o.1);
+    let begin = next.body.as_ref().and_then(|b| b.order).map(|o| o.0);
+    match (end, begin) {
+        (Some(end), Some(begin)) if key.proto == Proto::Udp => begin.since(end) < UDP_SILENCE,
+        _ => true,
+    }
+}

@@ -1,0 +1,153 @@
+//! Reading a flow's facts off an instance; what is left of its payload afterwards is evidence.
+
+use crate::app::{self, Stream};
+
+use super::body::Quote;
+use super::instance::Instance;
+use super::model::{End, Flow, FlowKey, IcmpError, Side};
+use super::piece::prefix_cap;
+use super::space::Space;
+use super::sums::Sums;
+
+/// Distinct ICMP errors kept per flow.
+const ICMP_KEPT: usize = 8;
+
+/// Where a side's stream begins in its sequence space.
+#[derive(Clone, Copy)]
+struct Start {
+    /// Offset of the first payload byte.
+    off: i64,
+    /// From an initial sequence number, not from what was seen first.
+    exact: bool,
+    /// The side's own SYN or SYN-ACK said so.
+    own: bool,
+}
+
+/// A flow without its ordinal. `None` where no packet was seen.
+pub(crate) fn seal(key: FlowKey, instance: Instance) -> Option<Flow> {
+    let mut instance = instance;
+    let sums = [Side::A, Side::B].map(|side| total(&instance, side));
+    let first = sums.iter().filter_map(|s| s.first).min()?;
+    let last = sums.iter().filter_map(|s| s.last).max()?;
+    let mut spaces = instance.body.spaces.take();
+    let starts = [Side::A, Side::B].map(|side| start(&instance, side, spaces.as_ref().map(|s| side.of(s))));
+    for head in &instance.heads {
+        let side = head.run.from;
+        if head.run.payload > 0 && newest_isn(&instance, side) == Some(head.run.isn) {
+            side.of_mut(spaces.get_or_insert_default()).cover_syn(
+                side.of(&starts).off,
+                head.run.payload,
+                head.sums.payload_bytes,
+            );
+        }
+    }
+    let ends = [Side::A, Side::B].map(|side| {
+        let space = spaces.as_ref().map(|s| side.of(s));
+        end(&instance, side, side.of(&sums), space, *side.of(&starts))
+    });
+    let streams = [Side::A, Side::B]
+        .map(|side| stream(&key, &instance, side, spaces.as_ref().map(|s| side.of(s)), *side.of(&starts)));
+    let [a, b] = &streams;
+    let mut icmp: Vec<IcmpError> = instance.body.quotes.iter().map(error).collect();
+    icmp.sort_by_key(|e| e.at);
+    icmp.truncate(ICMP_KEPT);
+    Some(Flow {
+        key,
+        ordinal: 0,
+        first,
+        last,
+        group: sums.iter().any(|s| s.group),
+        ends,
+        icmp,
+        evidence: app::evidence(a, b),
+        syns: instance.heads.into_iter().map(|h| h.run).collect(),
+    })
+}
+
+const fn error(q: &Quote) -> IcmpError {
+    IcmpError {
+        reporter: q.reporter,
+        at: q.at,
+        count: q.count,
+        v6: q.v6,
+        ty: q.ty,
+        code: q.code,
+        quoted: q.quoted,
+        seq: q.seq,
+    }
+}
+
+fn total(instance: &Instance, side: Side) -> Sums {
+    let mut sums = side.of(&instance.body.sums).clone();
+    instance.heads.iter().filter(|h| h.run.from == side).for_each(|h| sums.merge(&h.sums));
+    sums
+}
+
+fn newest_isn(instance: &Instance, side: Side) -> Option<u32> {
+    instance.heads.iter().rev().find(|h| h.run.from == side).map(|h| h.run.isn)
+}
+
+/// The ISN of a side by its own SYN or SYN-ACK, else by the SYN-ACK that answered it. Of several SYN-ACK numbers (SYN cookies
+/// vary them) the one the peer went on to acknowledge counts, else the first.
+fn start(instance: &Instance, side: Side, space: Option<&Space>) -> Start {
+    let opening = || space.and_then(Space::opening).unwrap_or(0);
+    let at = |seq: u32| space.map_or(0, |s| s.offset(seq));
+    let chosen = |seqs: &mut dyn Iterator<Item = u32>| -> Option<u32> {
+        let all: Vec<u32> = seqs.collect();
+        let acked = space.and_then(|s| s.acked.opening()).map(|a| a.0);
+        all.iter().find(|n| acked == Some(at(**n))).or(all.first()).copied()
+    };
+    let syn = newest_isn(instance, side).map(|isn| isn.wrapping_add(1));
+    let own = syn.or_else(|| {
+        let seen = &side.of(&instance.body.signals).syn_ack_seen;
+        chosen(&mut seen.iter().map(|s| s.seq.wrapping_add(1)))
+    });
+    let answered = || side.other().of(&instance.body.signals).syn_ack_seen.first().map(|s| s.ack);
+    match own.or_else(answered) {
+        Some(seq) => Start { off: at(seq), exact: true, own: own.is_some() },
+        None => Start { off: opening(), exact: false, own: false },
+    }
+}
+
+fn end(instance: &Instance, side: Side, sums: &Sums, space: Option<&Space>, start: Start) -> End {
+    let signals = side.of(&instance.body.signals).clone();
+    let mut end = End {
+        packets: sums.packets,
+        ip_bytes: sums.ip_bytes,
+        payload_bytes: sums.payload_bytes,
+        first: sums.first,
+        last: sums.last,
+        syn_acks: signals.syn_acks,
+        syn_ack_seen: signals.syn_ack_seen,
+        fins: signals.fins,
+        fin_first: signals.fin_first,
+        rsts: signals.rsts,
+        rst_seen: signals.rst_seen,
+        ttl: sums.ttl,
+        first_payload: sums.first_payload,
+        window: sums.window,
+        lanes: sums.lanes.iter().collect(),
+        ..End::new()
+    };
+    if let Some(space) = space {
+        let floor = if start.exact { start.off } else { i64::MIN };
+        end.acked_handshake = space.sent.reached(floor);
+        end.payload_acked = space.first_byte().and_then(|byte| space.acked.reached(byte.saturating_add(1)));
+        end.retransmitted = space.retransmitted();
+        end.unseen_acked = if sums.packets > 0 { space.unseen(start.off, start.exact) } else { 0 };
+        end.approximate = space.inexact();
+    }
+    end
+}
+
+/// The side's first bytes, from its ISN where that is known, else from what was seen first.
+fn stream(key: &FlowKey, instance: &Instance, side: Side, space: Option<&Space>, start: Start) -> Stream {
+    let cap = u32::try_from(prefix_cap(key)).unwrap_or(u32::MAX);
+    let mut stream = if start.own { Stream::new(cap) } else { Stream::around(cap) };
+    stream.set_from_start(start.own);
+    let syn = instance.heads.iter().rev().find(|h| h.run.from == side);
+    syn.iter().flat_map(|h| h.data.runs()).for_each(|(off, bytes, at)| stream.insert(off, bytes, at));
+    let runs = space.into_iter().flat_map(|s| s.prefix().runs());
+    runs.for_each(|(off, bytes, at)| stream.insert(off.saturating_sub(start.off), bytes, at));
+    stream
+}

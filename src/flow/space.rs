@@ -1,0 +1,248 @@
+//! One side's sequence space inside a piece.
+//!
+//! Every number in it, whether the side's own sequence numbers or the peer's acknowledgements, is unwrapped by the wrapping
+//! difference to the number before it. The first number has offset 0, and a later piece is moved by the same rule, so cutting
+//! a capture anywhere changes nothing. SYN and RST numbers stay out: a RST may carry anything.
+
+use crate::base::Stamp;
+
+use super::intervals::Intervals;
+use super::prefix::Prefix;
+use super::shift::Shift;
+
+/// Intervals of covered payload kept per side.
+const INTERVALS: usize = 16;
+
+/// A chain of unwrapped numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Chain {
+    base: u32,
+    last: u32,
+    last_off: i64,
+}
+
+/// How far `to` lies from `from` in wrapping sequence space.
+pub(crate) const fn distance(from: u32, to: u32) -> i64 {
+    to.wrapping_sub(from).cast_signed() as i64
+}
+
+/// The first few moments at which a number rose above all before it, and the first moment of the highest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Marks {
+    first: Vec<(i64, Stamp)>,
+    top: Option<(i64, Stamp)>,
+}
+
+impl Marks {
+    const KEPT: usize = 4;
+
+    fn note(&mut self, off: i64, at: Stamp) {
+        if self.top.is_none_or(|top| off > top.0) {
+            self.top = Some((off, at));
+            if self.first.len() < Self::KEPT {
+                self.first.push((off, at));
+            }
+        }
+    }
+
+    /// Takes in later marks. `false` where the result may lack a mark that the whole would have: the later list was full and
+    /// part of it lies below what was known.
+    fn append(&mut self, later: &Self, by: i64) -> bool {
+        let cut = later.top.map(|t| t.0) != later.first.last().map(|l| l.0);
+        later.first.iter().chain(&later.top).for_each(|&(off, at)| {
+            // The top is no mark of the list where marks between were left out.
+            if Some((off, at)) == later.top && cut {
+                if self.top.is_none_or(|top| off.saturating_add(by) > top.0) {
+                    self.top = Some((off.saturating_add(by), at));
+                }
+            } else {
+                self.note(off.saturating_add(by), at);
+            }
+        });
+        !cut || self.first.len() >= Self::KEPT
+    }
+
+    /// The first kept moment at or above `off`; the moment of the highest where none of the first few was.
+    pub(crate) fn reached(&self, off: i64) -> Option<Stamp> {
+        let highest = self.top.filter(|m| m.0 >= off);
+        self.first.iter().find(|m| m.0 >= off).copied().or(highest).map(|m| m.1)
+    }
+
+    /// The highest number.
+    pub(crate) fn highest(&self) -> Option<i64> {
+        self.top.map(|t| t.0)
+    }
+
+    /// The first number noted.
+    pub(crate) fn opening(&self) -> Option<(i64, Stamp)> {
+        self.first.first().copied()
+    }
+
+    fn shift(&mut self, by: &Shift) {
+        self.first.iter_mut().chain(&mut self.top).for_each(|m| by.stamp(&mut m.1));
+    }
+}
+
+/// A segment as the space sees it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Segment<'a> {
+    pub(crate) seq: u32,
+    pub(crate) len: u32,
+    pub(crate) fin: bool,
+    pub(crate) ack: bool,
+    pub(crate) data: &'a [u8],
+    pub(crate) at: Stamp,
+    /// Evidence bytes to keep.
+    pub(crate) cap: usize,
+}
+
+/// The sequence space of one side.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Space {
+    chain: Option<Chain>,
+    /// Payload seen.
+    covered: Intervals,
+    /// Bytes of the segments in `covered`, repeats included.
+    payload: u64,
+    /// Sequence numbers of this side's segments with ACK.
+    pub(crate) sent: Marks,
+    /// The peer's acknowledgements.
+    pub(crate) acked: Marks,
+    /// Offset and length of the first segment, end of the latest.
+    opening: Option<(i64, u32)>,
+    end: i64,
+    /// Segments of one byte just below the end of the segment before them.
+    keepalives: u64,
+    /// Highest number taken by a FIN.
+    fin: Option<i64>,
+    prefix: Prefix,
+    inexact: bool,
+}
+
+impl Space {
+    fn unwrap(&mut self, n: u32) -> i64 {
+        let chain = self.chain.get_or_insert(Chain { base: n, last: n, last_off: 0 });
+        chain.last_off = chain.last_off.saturating_add(distance(chain.last, n));
+        chain.last = n;
+        chain.last_off
+    }
+
+    /// The peer acknowledged `n`.
+    pub(crate) fn acknowledge(&mut self, n: u32, at: Stamp) {
+        let off = self.unwrap(n);
+        self.acked.note(off, at);
+    }
+
+    /// This side sent a segment.
+    pub(crate) fn segment(&mut self, s: &Segment<'_>) {
+        let off = self.unwrap(s.seq);
+        let end = off.saturating_add(i64::from(s.len));
+        if s.ack {
+            self.sent.note(off, s.at);
+        }
+        self.keepalives += u64::from(self.opening.is_some() && is_keepalive(off, s.len, self.end));
+        self.opening.get_or_insert((off, s.len));
+        self.end = end;
+        if s.fin {
+            self.fin = self.fin.max(Some(end));
+            self.end = end.saturating_add(1);
+        }
+        if s.len > 0 {
+            self.cover(off, s.len);
+            self.prefix.add(off, s.data, s.at, s.cap);
+        }
+    }
+
+    fn cover(&mut self, off: i64, len: u32) {
+        self.payload = self.payload.saturating_add(u64::from(len));
+        self.covered.insert(off, off.saturating_add(i64::from(len)));
+        self.inexact |= self.covered.limit(INTERVALS);
+    }
+
+    /// Takes in the same side's space of a later piece.
+    pub(crate) fn append(&mut self, later: &Self, cap: usize) {
+        let Some(next) = later.chain else { return };
+        let Some(chain) = self.chain else {
+            self.clone_from(later);
+            return;
+        };
+        let by = chain.last_off.saturating_add(distance(chain.last, next.base));
+        self.chain = Some(Chain { base: chain.base, last: next.last, last_off: next.last_off.saturating_add(by) });
+        self.inexact |= later.inexact;
+        self.inexact |= !self.sent.append(&later.sent, by) | !self.acked.append(&later.acked, by);
+        self.covered.merge(&later.covered, by);
+        self.inexact |= self.covered.limit(INTERVALS);
+        self.payload = self.payload.saturating_add(later.payload);
+        self.keepalives += later.keepalives;
+        if let Some((off, len)) = later.opening {
+            let known = self.opening.is_some();
+            self.keepalives += u64::from(known && is_keepalive(off.saturating_add(by), len, self.end));
+            self.opening.get_or_insert((off.saturating_add(by), len));
+            self.end = later.end.saturating_add(by);
+        }
+        self.fin = self.fin.max(later.fin.map(|f| f.saturating_add(by)));
+        self.prefix.append(&later.prefix, by, cap);
+    }
+
+    /// Moves the frame numbers.
+    pub(crate) fn shift(&mut self, by: &Shift) {
+        self.sent.shift(by);
+        self.acked.shift(by);
+        self.prefix.shift(by);
+    }
+
+    /// Adds what SYNs carried (TCP Fast Open), once it is known whose they are.
+    pub(crate) fn cover_syn(&mut self, start: i64, largest: u32, total: u64) {
+        if total > 0 {
+            self.cover(start, largest);
+            self.payload = self.payload.saturating_add(total.saturating_sub(u64::from(largest)));
+        }
+    }
+
+    /// The offset of a sequence number near the beginning; 0 where nothing was seen.
+    pub(crate) fn offset(&self, n: u32) -> i64 {
+        self.chain.map_or(0, |c| distance(c.base, n))
+    }
+
+    /// First payload byte seen.
+    pub(crate) fn first_byte(&self) -> Option<i64> {
+        self.covered.lowest()
+    }
+
+    /// Where this side's stream was when first seen, for want of its ISN.
+    pub(crate) fn opening(&self) -> Option<i64> {
+        self.opening.map(|o| o.0)
+    }
+
+    /// Payload beyond that of distinct sequence numbers; keepalive probes are none.
+    pub(crate) fn retransmitted(&self) -> u64 {
+        self.payload.saturating_sub(self.covered.total()).saturating_sub(self.keepalives)
+    }
+
+    /// Bytes from `start` on that the peer acknowledged and that were never seen. A hole of one byte at the very start of a
+    /// stream whose beginning is not known (`exact` unset) is a keepalive probe's, whose number lies one below the next byte.
+    pub(crate) fn unseen(&self, start: i64, exact: bool) -> u64 {
+        let Some(acked) = self.acked.highest() else { return 0 };
+        let hole = |(lo, hi): (i64, i64)| {
+            let fin = self.fin.is_some_and(|f| lo <= f && f < hi);
+            let probe = !exact && (lo, hi) == (start, start.saturating_add(1));
+            if probe { 0 } else { hi.abs_diff(lo) - u64::from(fin) }
+        };
+        let holes = self.covered.missing(start, acked).map(hole).fold(0, u64::saturating_add);
+        holes.saturating_add(self.covered.closed())
+    }
+
+    /// Whether the counts are approximate.
+    pub(crate) const fn inexact(&self) -> bool {
+        self.inexact
+    }
+
+    /// The first payload bytes.
+    pub(crate) const fn prefix(&self) -> &Prefix {
+        &self.prefix
+    }
+}
+
+const fn is_keepalive(off: i64, len: u32, end: i64) -> bool {
+    len == 1 && off.saturating_add(1) == end
+}

@@ -1,0 +1,74 @@
+//! From the pieces of a whole observation point to its [`Observation`].
+
+use std::collections::BTreeMap;
+
+use crate::base::{Problem, ProblemKind, Problems, Stamp};
+use crate::flow::{Flow, FlowKey, Quote, Resolved, Side, resolve, seal};
+
+use super::model::{Hole, InputSummary, Observation};
+use super::partial::Partial;
+
+impl Partial {
+    /// Resolves everything: nothing more will come. Payload is turned into evidence and dropped.
+    pub fn finish(self, inputs: Vec<InputSummary>, mut holes: Vec<Hole>) -> Observation {
+        let mut problems = self.problems;
+        let mut flows = Vec::new();
+        for (key, pieces) in self.keys {
+            let (instances, orphans) = resolve(&key, pieces);
+            orphans.iter().for_each(|q| problems.add(orphan(q)));
+            let mut of_key: Vec<Flow> = instances.into_iter().filter_map(|i| seal(key, i)).collect();
+            number(&mut of_key);
+            flows.append(&mut of_key);
+        }
+        flows.sort_by_key(|f| (f.first, f.key, f.ordinal));
+        attach(&mut flows, &mut problems, self.fragments.resolve());
+        holes.sort_unstable();
+        holes.dedup();
+        Observation { inputs, flows, holes, evicted: 0, problems: problems.iter().collect() }
+    }
+}
+
+fn number(flows: &mut [Flow]) {
+    flows.sort_by_key(|f| f.first);
+    (1..).zip(flows).for_each(|(n, flow)| flow.ordinal = n);
+}
+
+fn problem(kind: ProblemKind, detail: String, at: Stamp, count: u64) -> Problem {
+    Problem { input: at.at.input, kind, detail, offset: None, frame: Some(at.at.frame), count }
+}
+
+fn orphan(q: &Quote) -> Problem {
+    let version = if q.v6 { "ICMPv6" } else { "ICMP" };
+    problem(ProblemKind::OrphanIcmp, format!("{version} {}/{}", q.ty, q.code), q.at, q.count)
+}
+
+/// Gives later fragments to the newest instance that had begun when their first one was seen.
+fn attach(flows: &mut [Flow], problems: &mut Problems, resolved: Resolved) {
+    let mut wanted: BTreeMap<FlowKey, Vec<(Side, Stamp, u64)>> = BTreeMap::new();
+    for (key, side, at, n) in resolved.attached {
+        wanted.entry(key).or_default().push((side, at, n));
+    }
+    if !wanted.is_empty() {
+        let mut of: BTreeMap<FlowKey, Vec<usize>> = BTreeMap::new();
+        for (i, flow) in flows.iter().enumerate().filter(|(_, f)| wanted.contains_key(&f.key)) {
+            of.entry(flow.key).or_default().push(i);
+        }
+        for (key, list) in wanted {
+            let places = of.get(&key).map_or(&[][..], Vec::as_slice);
+            for (side, at, n) in list {
+                let begun = |&&i: &&usize| flows.get(i).is_some_and(|f| f.first <= at);
+                let home = places.iter().rev().find(begun).or(places.first());
+                if let Some(flow) = home.copied().and_then(|i| flows.get_mut(i)) {
+                    let end = side.of_mut(&mut flow.ends);
+                    end.fragments = end.fragments.saturating_add(n);
+                }
+            }
+        }
+    }
+    if let Some((at, n)) = resolved.orphans {
+        problems.add(problem(ProblemKind::OrphanFragments, String::new(), at, n));
+    }
+    if let Some((at, n)) = resolved.overflow {
+        problems.add(problem(ProblemKind::StoreOverflow, "fragments".to_owned(), at, n));
+    }
+}

@@ -1,0 +1,119 @@
+//! Which addresses were seen sending to which, where and when: what absence and silence are measured against.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::base::{Known, Span, Stamp};
+use crate::flow::{AttemptContext, Flow, Lane, Orientation, Side, span};
+
+use super::model::Observation;
+
+/// Packets of one address pair and direction in one lane. Times are those of the flows' ends, which may have been seen in several
+/// lanes: where one was, its times count for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sight {
+    /// Where.
+    pub lane: Lane,
+    /// First packet.
+    pub first: Stamp,
+    /// Last packet.
+    pub last: Stamp,
+}
+
+/// What a host did in this capture.
+#[derive(Clone, Copy, Debug, Default)]
+struct Host {
+    sent: bool,
+    received: bool,
+}
+
+/// Lowest and highest time to live by sender and lane.
+type Ttls = BTreeMap<(IpAddr, Lane), (u8, u8)>;
+
+/// An index over the unicast flows of an observation. Broadcast and multicast prove no path.
+#[derive(Clone, Debug, Default)]
+pub struct PairIndex {
+    pairs: BTreeMap<(IpAddr, IpAddr), Vec<Sight>>,
+    hosts: BTreeMap<IpAddr, Host>,
+    ttls: Ttls,
+}
+
+impl PairIndex {
+    /// From all flows of an observation.
+    pub fn new(seen: &Observation) -> Self {
+        let mut index = Self::default();
+        for flow in seen.flows.iter().filter(|f| !f.group) {
+            index.add(flow, Side::A);
+            index.add(flow, Side::B);
+        }
+        index
+    }
+
+    fn add(&mut self, flow: &Flow, side: Side) {
+        let end = flow.end(side);
+        let (Some(first), Some(last)) = (end.first, end.last) else { return };
+        let (from, to) = (flow.point(side).addr, flow.point(side.other()).addr);
+        self.hosts.entry(from).or_default().sent = true;
+        self.hosts.entry(to).or_default().received = true;
+        let sights = self.pairs.entry((from, to)).or_default();
+        for &lane in &end.lanes {
+            match sights.iter_mut().find(|s| s.lane == lane) {
+                Some(s) => (s.first, s.last) = (s.first.min(first), s.last.max(last)),
+                None => sights.push(Sight { lane, first, last }),
+            }
+            if let Some(ttl) = end.ttl {
+                let known = self.ttls.entry((from, lane)).or_insert(ttl);
+                *known = span(Some(*known), Some(ttl)).unwrap_or(ttl);
+            }
+        }
+    }
+
+    /// Packets from one address to another, by lane in the order of first flows; empty where there were none.
+    pub fn seen(&self, from: IpAddr, to: IpAddr) -> &[Sight] {
+        self.pairs.get(&(from, to)).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether any packet was seen between two addresses, in either direction.
+    pub fn met(&self, a: IpAddr, b: IpAddr) -> bool {
+        !self.seen(a, b).is_empty() || !self.seen(b, a).is_empty()
+    }
+
+    /// Whether an address both sent and received unicast packets in this capture.
+    pub fn both_directions(&self, addr: IpAddr) -> bool {
+        self.hosts.get(&addr).is_some_and(|h| h.sent && h.received)
+    }
+
+    /// Lowest and highest time to live of an address's packets in a lane, RSTs left out.
+    pub fn ttl_range(&self, addr: IpAddr, lane: Lane) -> Option<(u8, u8)> {
+        self.ttls.get(&(addr, lane)).copied()
+    }
+
+    /// Whether an answer to a flow's attempt would have been seen: some packet from the responder's address to the originator's was,
+    /// earlier or later, in a lane in which the attempt was; or the capture is at the originator and shows both directions.
+    pub fn return_path(&self, flow: &Flow, direction: &Orientation, at_originator: Known<bool>) -> bool {
+        let (orig, resp) = (flow.point(direction.orig).addr, flow.point(direction.resp()).addr);
+        let lanes = &flow.end(direction.orig).lanes;
+        let proven = self.seen(resp, orig).iter().any(|s| lanes.contains(&s.lane));
+        proven || at_originator == Known::Known(true) && self.both_directions(orig)
+    }
+
+    /// All that judging a flow's attempt needs. `at_originator`: whether the capture was made on the originator's host.
+    pub fn context(
+        &self,
+        seen: &Observation,
+        flow: &Flow,
+        direction: &Orientation,
+        at_originator: Known<bool>,
+    ) -> AttemptContext {
+        let syns = flow.syns.iter().filter(|r| r.from == direction.orig);
+        let last = syns.filter_map(|r| r.stamps.last()).map(|s| s.time).max();
+        let open = last.map_or(Span::default(), |t| seen.open_after(t));
+        let whole = last.zip(seen.last()).map_or(Span::default(), |(t, end)| end.since(t));
+        let resp = flow.point(direction.resp()).addr;
+        // The reply's lane is not known before it is seen: any lane of the flow will do.
+        let lanes = flow.ends.iter().flat_map(|e| &e.lanes);
+        let resp_ttl = lanes.fold(None, |range, &lane| span(range, self.ttl_range(resp, lane)));
+        let return_path = self.return_path(flow, direction, at_originator);
+        AttemptContext { open, hole: open < whole, return_path, resp_ttl }
+    }
+}

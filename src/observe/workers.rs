@@ -1,0 +1,189 @@
+//! Reading files in segments by several threads, with the same result as by one.
+//!
+//! A segment counts only if it began exactly where its predecessor ended, under the same declarations; otherwise it is read again
+//! in order. So neither the number of threads nor a wrong guess shows in the result.
+
+use std::collections::BTreeMap;
+use std::thread;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use crate::base::Time;
+use crate::capture::{CaptureFile, Event, FrameSource, InputMeta, Reader, SegmentReport};
+
+use super::partial::Partial;
+
+/// One input, or a segment of it, as read.
+#[derive(Debug)]
+pub(super) struct Stretch {
+    pub(super) partial: Partial,
+    pub(super) meta: InputMeta,
+    /// Earliest and latest frame.
+    pub(super) span: Option<(Time, Time)>,
+}
+
+impl Stretch {
+    fn append(&mut self, later: Self) {
+        self.partial.append(later.partial);
+        self.meta.append(later.meta);
+        self.span = match (self.span, later.span) {
+            (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
+            (a, b) => a.or(b),
+        };
+    }
+}
+
+/// Reads a source to its end.
+pub(super) fn read(reader: &mut dyn FrameSource) -> Stretch {
+    let mut partial = Partial::default();
+    let mut span: Option<(Time, Time)> = None;
+    while let Some(event) = reader.next() {
+        match event {
+            Event::Frame(frame) => {
+                span = Some(span.map_or((frame.time, frame.time), |(a, b)| (a.min(frame.time), b.max(frame.time))));
+                partial.frame(&frame);
+            }
+            Event::Problem(problem) => partial.problem(problem),
+        }
+    }
+    let meta = reader.finish();
+    partial.set_frames(meta.input, meta.packets);
+    Stretch { partial, meta, span }
+}
+
+/// Which segment of which file.
+type Slot = (usize, u64);
+
+struct Task {
+    slot: Slot,
+    reader: Reader,
+}
+
+struct Done {
+    slot: Slot,
+    stretch: Stretch,
+    report: SegmentReport,
+}
+
+fn run(task: Task) -> Done {
+    let Task { slot, mut reader } = task;
+    let stretch = read(&mut reader);
+    Done { slot, stretch, report: reader.report() }
+}
+
+/// A file as far as its segments were folded.
+#[derive(Default)]
+struct Fold {
+    stretch: Option<Stretch>,
+    report: Option<SegmentReport>,
+}
+
+impl Fold {
+    /// Takes in the next segment, read again where its guess was wrong.
+    fn take(&mut self, mut done: Done, again: impl FnOnce(&SegmentReport) -> Option<Done>) {
+        let done = match &self.report {
+            Some(before) if before.finished => None,
+            Some(before) if !done.report.follows(before) => again(before),
+            _ => Some(done),
+        };
+        let Some(done) = done else { return };
+        self.report = Some(done.report);
+        match &mut self.stretch {
+            Some(stretch) => stretch.append(done.stretch),
+            none => *none = Some(done.stretch),
+        }
+    }
+}
+
+/// Cuts files into segments.
+struct Cutter<'a> {
+    files: &'a [CaptureFile],
+    segment: u64,
+}
+
+impl Cutter<'_> {
+    fn segments(&self, file: &CaptureFile) -> u64 {
+        file.len().map_or(0, |len| len.div_ceil(self.segment).max(1))
+    }
+
+    fn slots(&self) -> impl Iterator<Item = Slot> + '_ {
+        self.files.iter().enumerate().flat_map(|(f, file)| (0..self.segments(file)).map(move |s| (f, s)))
+    }
+
+    /// Where a segment ends; the last one takes whatever the file has grown by.
+    fn end(&self, file: &CaptureFile, segment: u64) -> u64 {
+        let last = segment + 1 >= self.segments(file);
+        if last { u64::MAX } else { (segment + 1).saturating_mul(self.segment) }
+    }
+
+    fn task(&self, slot: Slot) -> Option<Task> {
+        let file = self.files.get(slot.0)?;
+        let start = match slot.1 {
+            0 => file.first_segment(),
+            n => file.guess(n.saturating_mul(self.segment)),
+        };
+        Some(Task { slot, reader: file.read_segment(start, self.end(file, slot.1))? })
+    }
+
+    fn again(&self, slot: Slot, before: &SegmentReport) -> Option<Done> {
+        let file = self.files.get(slot.0)?;
+        let reader = file.read_segment(before.next(), self.end(file, slot.1))?;
+        Some(run(Task { slot, reader }))
+    }
+}
+
+/// Reads files, each into one stretch, in the order given; `None` for what is no regular file.
+pub(super) fn read_files(files: &[CaptureFile], threads: usize, segment: u64) -> Vec<Option<Stretch>> {
+    let threads = threads.max(1);
+    let cutter = Cutter { files, segment: segment.max(1) };
+    let window = threads * 2;
+    let mut folds: Vec<Fold> = files.iter().map(|_| Fold::default()).collect();
+    thread::scope(|scope| {
+        let (tasks, todo) = bounded::<Task>(window);
+        let (results, done) = bounded::<Done>(window);
+        for _ in 0..threads {
+            let (todo, results) = (todo.clone(), results.clone());
+            scope.spawn(move || work(&todo, &results));
+        }
+        drop((todo, results));
+        dispatch(&cutter, window, &tasks, &done, &mut folds);
+    });
+    folds.into_iter().map(|f| f.stretch).collect()
+}
+
+fn work(todo: &Receiver<Task>, results: &Sender<Done>) {
+    for task in todo {
+        if results.send(run(task)).is_err() {
+            return;
+        }
+    }
+}
+
+/// Hands out segments and folds what comes back in order. At most `window` segments are out or waiting to be folded, which
+/// bounds memory and keeps both channels from filling up.
+fn dispatch(cutter: &Cutter<'_>, window: usize, tasks: &Sender<Task>, done: &Receiver<Done>, folds: &mut [Fold]) {
+    let mut to_send = cutter.slots().peekable();
+    let mut to_fold = cutter.slots().peekable();
+    let mut waiting: BTreeMap<Slot, Done> = BTreeMap::new();
+    let mut out = 0;
+    while let Some(next) = to_fold.peek().copied() {
+        while out < window
+            && let Some(task) = to_send.next().and_then(|slot| cutter.task(slot))
+        {
+            if tasks.send(task).is_err() {
+                return;
+            }
+            out += 1;
+        }
+        if let Some(ready) = waiting.remove(&next) {
+            if let Some(fold) = folds.get_mut(next.0) {
+                fold.take(ready, |before| cutter.again(next, before));
+            }
+            to_fold.next();
+            out -= 1;
+        } else {
+            let Ok(result) = done.recv() else { return };
+            waiting.insert(result.slot, result);
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Requirements: those that failed first and in full, then all as a table, then those the capture does not settle.
+
+use std::collections::BTreeMap;
+
+use super::moment::Clock;
+use super::page::{Ink, Page, Row};
+use super::plural;
+use crate::report::{FlowRecord, Outcome, Report, Requirement};
+
+/// Evidence lines per requirement without `--verbose`.
+const EVIDENCE: usize = 2;
+
+/// Symbol and ink of an outcome.
+const fn mark(outcome: Outcome) -> (&'static str, Ink) {
+    match outcome {
+        Outcome::Satisfied | Outcome::SatisfiedByFallback => ("✓", Ink::Good),
+        Outcome::Blocked | Outcome::Missing => ("✗", Ink::Bad),
+        Outcome::Inconclusive => ("?", Ink::Warn),
+        Outcome::NotReached | Outcome::NotObservable => ("·", Ink::Plain),
+        Outcome::NotApplicable => ("–", Ink::Dim),
+    }
+}
+
+/// Writes blocks of requirements with their evidence.
+pub(super) struct Blocks<'a> {
+    requirements: &'a [Requirement],
+    flows: BTreeMap<&'a str, &'a FlowRecord>,
+    clock: &'a Clock,
+}
+
+impl<'a> Blocks<'a> {
+    pub(super) fn new(report: &'a Report, clock: &'a Clock) -> Self {
+        let flows = report.flows.iter().map(|f| (f.id.0.as_str(), f)).collect();
+        Self { requirements: &report.requirements, flows, clock }
+    }
+
+    /// What is blocked or missing.
+    pub(super) fn failing(&self, page: &mut Page) {
+        self.write(page, "What failed", &[Outcome::Blocked, Outcome::Missing]);
+    }
+
+    /// What the capture does not settle.
+    pub(super) fn open(&self, page: &mut Page) {
+        self.write(page, "What the capture does not settle", &[Outcome::Inconclusive]);
+    }
+
+    /// What was seen working.
+    pub(super) fn satisfied(&self, page: &mut Page) {
+        self.write(page, "What was seen working", &[Outcome::Satisfied, Outcome::SatisfiedByFallback]);
+    }
+
+    fn write(&self, page: &mut Page, title: &str, outcomes: &[Outcome]) {
+        let of = |&o: &Outcome| self.requirements.iter().filter(move |r| r.outcome == o);
+        let mut head = Some(title);
+        for requirement in outcomes.iter().flat_map(of) {
+            match head.take() {
+                Some(title) => page.heading(title),
+                None => page.blank(),
+            }
+            self.block(page, requirement);
+        }
+    }
+
+    fn block(&self, page: &mut Page, r: &Requirement) {
+        let cause = r.cause.map_or(String::new(), |c| format!(", {}", c.words()));
+        page.bullet(2, mark(r.outcome), &format!("{} {} {}{cause}", r.rule, r.service, r.outcome.words()));
+        page.field(4, "path", &path(r));
+        page.field(4, "seen", &r.reason);
+        if let Some(symptom) = r.symptom.as_deref().filter(|_| fails(r)) {
+            page.field(4, "product", symptom);
+        }
+        if let Some(next) = &r.next_step {
+            page.field(4, "next", next);
+        }
+        if !r.settle_at.is_empty() {
+            page.field(4, "settle", &format!("a capture at {} would tell", r.settle_at.join(" or ")));
+        }
+        details(page, r);
+        self.evidence(page, r);
+        if !r.display_filter.is_empty() {
+            page.copyable(4, "wireshark", &r.display_filter);
+        }
+    }
+
+    fn evidence(&self, page: &mut Page, r: &Requirement) {
+        let shown = if page.verbose() { r.flows.len() } else { EVIDENCE };
+        let flows = r.flows.iter().filter_map(|id| self.flows.get(id.0.as_str()));
+        for (i, flow) in flows.take(shown).enumerate() {
+            let label = if i == 0 { "evidence" } else { "" };
+            page.field(4, label, &format!("{} {}", frame(flow), self.clock.moment(flow.first)));
+            page.field(4, "", &format!("{}, {} ({})", ends(flow), flow.attempt, flow.conn_state));
+            if page.verbose() {
+                page.field(4, "", &format!("{}; {}", flow.id.0, flow.attempt_reason));
+            }
+        }
+        let more = r.flows.len().saturating_sub(shown);
+        if more > 0 {
+            page.field(4, "", &format!("and {} (--verbose)", plural(more as u64, "more flow")));
+        }
+    }
+}
+
+const fn fails(r: &Requirement) -> bool {
+    matches!(r.outcome, Outcome::Blocked | Outcome::Missing)
+}
+
+fn details(page: &mut Page, r: &Requirement) {
+    if let Some(other) = &r.substituted_by {
+        page.field(4, "instead", &format!("{other} did its job: this blocks nothing"));
+    }
+    if let Some(fallback) = r.fallback.as_deref().filter(|_| r.outcome != Outcome::Satisfied) {
+        page.field(4, "fallback", fallback);
+    }
+    if let Some(exception) = &r.exception {
+        page.field(4, "exception", exception);
+    }
+    if page.verbose() {
+        let stage = r.stage.map_or(String::new(), |s| format!(", stage {s}"));
+        let operations: Vec<&str> = r.operations.iter().map(|o| o.word()).collect();
+        page.field(4, "need", &format!("{}{stage}, for {}", r.need, operations.join(", ")));
+    }
+}
+
+/// All requirements that apply, in the report's order.
+pub(super) fn table(page: &mut Page, report: &Report) {
+    let applies = |r: &&Requirement| page.verbose() || r.outcome != Outcome::NotApplicable;
+    let rows: Vec<Row> = report.requirements.iter().filter(applies).map(row).collect();
+    let hidden = report.requirements.len() - rows.len();
+    if report.requirements.is_empty() {
+        return;
+    }
+    page.heading("Requirements");
+    page.table(2, &rows);
+    if hidden > 0 {
+        let verb = if hidden == 1 { "does" } else { "do" };
+        page.para(
+            2,
+            Ink::Dim,
+            &format!("– {} {verb} not apply here (--verbose lists them)", plural(hidden as u64, "row")),
+        );
+    }
+}
+
+fn row(r: &Requirement) -> Row {
+    let (symbol, ink) = mark(r.outcome);
+    let cells =
+        vec![format!("{symbol} {}", r.outcome.words()), r.rule.clone(), r.service.clone(), r.need.to_string(), path(r)];
+    let told = matches!(r.outcome, Outcome::SatisfiedByFallback | Outcome::NotReached);
+    let reason = told.then(|| r.reason.clone());
+    let substituted = r.substituted_by.as_ref().map(|s| format!("{s} did its job"));
+    let exception = r.exception.as_ref().map(|e| format!("exception: {e}"));
+    Row { ink, cells, notes: [reason, substituted, exception].into_iter().flatten().collect() }
+}
+
+/// `con01 (10.77.0.10) → tgt01 (10.77.1.20)`
+fn path(r: &Requirement) -> String {
+    let any = if several(&r.to) { "any of " } else { "" };
+    format!("{} → {any}{}", r.from.join(", "), r.to)
+}
+
+/// Whether a list of responders names more than one: a host's own addresses stand in brackets, `tgt01 (10.0.0.1, fd00::1)`.
+fn several(to: &str) -> bool {
+    let mut depth = 0_u32;
+    to.chars().any(|c| {
+        match c {
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        c == ',' && depth == 0
+    })
+}
+
+/// Input and frame number: `restore.pcap:118`
+pub(super) fn frame(flow: &FlowRecord) -> String {
+    format!("{}:{}", flow.input, flow.first_frame)
+}
+
+/// `con01 10.77.0.10:50011 → tgt01 10.77.1.20:49154`
+pub(super) fn ends(flow: &FlowRecord) -> String {
+    let end = |e: &crate::report::EndRecord| {
+        let host = e.host.as_ref().map_or(String::new(), |h| format!("{h} "));
+        format!("{host}{}", crate::report::flows::socket(&e.addr, e.port))
+    };
+    format!("{} → {}", end(&flow.orig), end(&flow.resp))
+}

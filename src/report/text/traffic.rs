@@ -1,0 +1,162 @@
+//! Flows that no requirement speaks of: unexpected, ambiguous, related; and, when asked for, every flow.
+
+use std::collections::BTreeMap;
+
+use super::moment::{Clock, size};
+use super::page::{Ink, Page};
+use super::plural;
+use super::requirements::{ends, frame};
+use crate::report::{Class, EndRecord, FlowRecord, Report};
+
+/// Groups printed per section without `--verbose`: a port scan has thousands.
+const GROUPS: usize = 12;
+
+/// Unexpected flows, the failing kinds first, grouped by kind, hosts and service.
+pub(super) fn unexpected(page: &mut Page, report: &Report, clock: &Clock) {
+    let of = |fails: bool| -> Vec<Vec<&FlowRecord>> {
+        let flows = report.flows.iter().filter(|f| f.class == Some(Class::Unexpected));
+        grouped(flows.filter(|f| f.unexpected.is_some_and(|k| k.fails()) == fails), |f| {
+            (f.unexpected.map(|k| k as u8), who(&f.orig), who(&f.resp), service(f))
+        })
+    };
+    let (failing, warning) = (of(true), of(false));
+    if failing.is_empty() && warning.is_empty() {
+        return;
+    }
+    page.heading("Unexpected flows");
+    groups(page, clock, ("✗", Ink::Bad), &failing);
+    groups(page, clock, ("!", Ink::Warn), &warning);
+}
+
+/// Flows with two readings.
+pub(super) fn ambiguous(page: &mut Page, report: &Report, clock: &Clock) {
+    let flows = report.flows.iter().filter(|f| f.class == Some(Class::Ambiguous));
+    let of = grouped(flows, |f| (who(&f.orig), who(&f.resp), service(f)));
+    if !of.is_empty() {
+        page.heading("Flows with two readings");
+        groups(page, clock, ("?", Ink::Warn), &of);
+    }
+}
+
+/// Groups in order of their first flow; each holds at least one.
+fn grouped<'a, K: Ord>(
+    flows: impl Iterator<Item = &'a FlowRecord>,
+    key: impl Fn(&FlowRecord) -> K,
+) -> Vec<Vec<&'a FlowRecord>> {
+    let mut by_key: BTreeMap<K, Vec<&FlowRecord>> = BTreeMap::new();
+    for flow in flows {
+        by_key.entry(key(flow)).or_default().push(flow);
+    }
+    let mut groups: Vec<_> = by_key.into_values().collect();
+    groups.sort_by_key(|g| g.first().map(|f| (f.first, f.first_frame)));
+    groups
+}
+
+fn groups(page: &mut Page, clock: &Clock, mark: (&str, Ink), groups: &[Vec<&FlowRecord>]) {
+    let shown = if page.verbose() { groups.len() } else { GROUPS };
+    for group in groups.iter().take(shown) {
+        let Some(first) = group.first() else { continue };
+        let kind = first.unexpected.map_or(String::new(), |k| format!("{}: ", k.words()));
+        let count = plural(group.len() as u64, "flow");
+        let what = format!("{kind}{} → {} {}, {count}", who(&first.orig), who(&first.resp), service(first));
+        page.bullet(2, mark, &what);
+        if let Some(reason) = &first.reason {
+            page.field(4, "seen", reason);
+        }
+        page.field(4, "evidence", &format!("{} {}, {}", frame(first), clock.moment(first.first), first.attempt));
+        page.copyable(4, "wireshark", &first.display_filter);
+    }
+    let rest = groups.iter().skip(shown);
+    let flows: usize = rest.clone().map(Vec::len).sum();
+    if flows > 0 {
+        let text = format!("and {} ({})", plural(rest.count() as u64, "more group"), plural(flows as u64, "flow"));
+        page.bullet(2, mark, &format!("{text}; --verbose lists them"));
+    }
+}
+
+/// Related flows: per label the services and the hosts that took part.
+pub(super) fn related(page: &mut Page, report: &Report) {
+    let flows = report.flows.iter().filter(|f| f.class == Some(Class::Related));
+    let by_label = grouped(flows, |f| (f.label.clone(), service(f)));
+    if by_label.is_empty() {
+        return;
+    }
+    page.heading("Related traffic (explained by companion sets or exceptions)");
+    for group in &by_label {
+        let Some(first) = group.first() else { continue };
+        let mut pairs: Vec<String> = group.iter().map(|f| format!("{} → {}", who(&f.orig), who(&f.resp))).collect();
+        pairs.sort_unstable();
+        pairs.dedup();
+        let shown = if page.verbose() { pairs.len() } else { 3 };
+        let more = pairs.len().saturating_sub(shown);
+        let mut text = pairs.iter().take(shown).cloned().collect::<Vec<_>>().join(", ");
+        if more > 0 {
+            text.push_str(&format!(", and {} (--verbose)", plural(more as u64, "more pair")));
+        }
+        let label = first.label.as_deref().unwrap_or("related");
+        let count = plural(group.len() as u64, "flow");
+        page.bullet(2, ("•", Ink::Plain), &format!("{label}: {}, {count}: {text}", service(first)));
+    }
+}
+
+/// Every flow, with `--verbose`.
+pub(super) fn all(page: &mut Page, report: &Report, clock: &Clock) {
+    let c = &report.classes;
+    page.heading("Flows");
+    let kinds = [
+        (c.expected, "expected"),
+        (c.unexpected, "unexpected"),
+        (c.unexpected_warning, "unexpected but only a warning"),
+        (c.related, "related"),
+        (c.ambiguous, "ambiguous"),
+        (c.unrelated, "unrelated (only counted)"),
+    ];
+    let counts: Vec<String> = kinds.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+    let counts = if counts.is_empty() { "none".to_owned() } else { counts.join(", ") };
+    page.para(2, Ink::Plain, &counts);
+    if page.verbose() {
+        report.flows.iter().for_each(|f| one(page, clock, f));
+    }
+}
+
+fn one(page: &mut Page, clock: &Clock, f: &FlowRecord) {
+    let class = f.class.map_or("", Class::words);
+    let assumed = if f.assumed { ", direction assumed" } else { "" };
+    page.blank();
+    page.bullet(2, ("•", Ink::Plain), &format!("{} {}: {class}{assumed}", ends(f), f.proto));
+    page.field(4, "id", &f.id.0);
+    page.field(4, "when", &format!("{}, {}", clock.span(f.first, f.last), frame(f)));
+    page.field(4, "attempt", &format!("{} ({}): {}", f.attempt, f.conn_state, f.attempt_reason));
+    let sides = format!(
+        "{} / {} out, {} / {} back, direction by {}",
+        plural(f.orig_packets, "packet"),
+        size(f.orig_bytes),
+        plural(f.resp_packets, "packet"),
+        size(f.resp_bytes),
+        f.direction.word()
+    );
+    page.field(4, "traffic", &sides);
+    if let Some(reason) = &f.reason {
+        page.field(4, "class", reason);
+    }
+    if !f.rules.is_empty() {
+        page.field(4, "rules", &f.rules.join(", "));
+    }
+    if !f.app.summary.is_empty() {
+        page.field(4, "speaks", &f.app.summary);
+    }
+    let lists = [("icmp", &f.icmp), ("vlans", &f.vlans), ("warnings", &f.warnings)];
+    for (label, list) in lists.into_iter().filter(|(_, l)| !l.is_empty()) {
+        page.field(4, label, &list.join(", "));
+    }
+    page.copyable(4, "wireshark", &f.display_filter);
+}
+
+/// `tgt01 (10.77.1.20)`
+fn who(end: &EndRecord) -> String {
+    end.host.as_ref().map_or_else(|| end.addr.clone(), |h| format!("{h} ({})", end.addr))
+}
+
+fn service(flow: &FlowRecord) -> String {
+    format!("{}/{}", flow.proto, flow.resp.port)
+}

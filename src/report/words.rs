@@ -1,0 +1,81 @@
+//! The report's closed vocabularies in words for people.
+
+use super::{Cause, Class, Direction, ExceptionState, UnexpectedKind};
+
+impl Cause {
+    /// The cause in words.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Unanswered => "unanswered",
+            Self::Refused => "refused",
+            Self::Prohibited => "prohibited by a device",
+            Self::Unreachable => "unreachable",
+            Self::HalfOpen => "half open",
+            Self::DroppedLocally => "dropped on the capturing host",
+            Self::WrongProtocol => "another protocol answers",
+            Self::EarlierStep => "an earlier step failed",
+            Self::OutOfSight => "out of sight",
+            Self::PairUnseen => "nothing of this pair was seen",
+            Self::Loss => "packets were lost",
+            Self::Filter => "a capture filter or length may have hidden it",
+            Self::OneSided => "one direction only",
+            Self::Damage => "damaged capture",
+            Self::Memory => "flows were left out for lack of memory",
+            Self::Time => "the capture does not cover the restore",
+            Self::Direction => "originator unknown",
+            Self::Undetermined => "outcome open",
+            Self::Withdrawn => "withdrawn by the originator",
+            Self::MapperPortUntried => "a port named by the endpoint mapper was never tried",
+            Self::Opaque => "hidden by encapsulation",
+        }
+    }
+}
+
+impl Class {
+    /// The class in words.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Expected => "expected",
+            Self::Unexpected => "unexpected",
+            Self::Related => "related",
+            Self::Ambiguous => "ambiguous",
+            Self::Unrelated => "unrelated",
+        }
+    }
+}
+
+impl UnexpectedKind {
+    /// The kind in words.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::NoRule => "no rule",
+            Self::Reversed => "reversed",
+            Self::WrongProtocol => "wrong protocol",
+            Self::ConditionOff => "not in this operation",
+            Self::UnknownPeer => "unknown peer",
+        }
+    }
+}
+
+impl Direction {
+    /// How the originator was told, in the word of the JSON form.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Syn => "syn",
+            Self::SynAck => "syn_ack",
+            Self::ServicePort => "service_port",
+            Self::FirstPacket => "first_packet",
+        }
+    }
+}
+
+impl ExceptionState {
+    /// The state in words.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::InForce => "in force",
+            Self::Unused => "unused",
+            Self::Expired => "expired, ignored",
+        }
+    }
+}

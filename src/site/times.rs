@@ -1,0 +1,145 @@
+//! Points in time as people write them: with an offset, or local in the site's zone.
+
+use jiff::civil::{Date, DateTime};
+use jiff::tz::{TimeZone, TimeZoneDatabase};
+
+use super::model::Window;
+use crate::base::Time;
+use crate::config::{Doc, Fields, Node, nearest, wrong_type};
+
+/// The site's zone.
+pub(super) enum Zone {
+    /// No `timezone` in the file.
+    Absent,
+    /// Given, but no such zone: already noted.
+    Broken,
+    /// Given.
+    Known(Box<TimeZone>, String),
+}
+
+impl Zone {
+    /// Reads the key `timezone`, against the database that is part of the program: the same everywhere.
+    pub(super) fn read(fields: &Fields<'_>) -> Self {
+        if fields.get("timezone").is_none() {
+            return Self::Absent;
+        }
+        let Some(name) = fields.text("timezone") else { return Self::Broken };
+        let database = TimeZoneDatabase::bundled();
+        if let Ok(zone) = database.get(name.text) {
+            return Self::Known(Box::new(zone), name.text.to_owned());
+        }
+        let names: Vec<String> = database.available().map(|n| n.to_string()).collect();
+        let help = nearest(name.text, names.iter().map(String::as_str)).map_or_else(
+            || "expected a name such as \"Europe/Berlin\" or \"UTC\"".to_owned(),
+            |near| format!("did you mean '{near}'?"),
+        );
+        fields.doc.error(name.span, format!("'{}' is not a known time zone", name.text), Some(help));
+        Self::Broken
+    }
+
+    /// The zone's name.
+    pub(super) fn name(&self) -> Option<String> {
+        match self {
+            Self::Known(_, name) => Some(name.clone()),
+            Self::Absent | Self::Broken => None,
+        }
+    }
+
+    fn local(&self, doc: &Doc<'_>, node: &Node<'_>, text: &str, local: DateTime) -> Option<Time> {
+        let zone = match self {
+            Self::Known(zone, _) => zone,
+            Self::Broken => return None,
+            Self::Absent => {
+                let help =
+                    "write an offset, as in 2026-11-20T22:00:00+01:00, or set timezone = \"Europe/Berlin\" at the top";
+                doc.error(
+                    node.span(),
+                    format!("'{text}' has neither an offset nor a time zone"),
+                    Some(help.to_owned()),
+                );
+                return None;
+            }
+        };
+        let ambiguous = zone.to_ambiguous_timestamp(local);
+        if ambiguous.is_ambiguous() {
+            let help = "the clocks change then: write the offset, as in 2026-11-20T22:00:00+01:00";
+            let message = format!("'{text}' occurs twice or never in the site's time zone");
+            doc.error(node.span(), message, Some(help.to_owned()));
+            return None;
+        }
+        let time =
+            ambiguous.compatible().ok().and_then(|t| i64::try_from(t.as_nanosecond()).ok()).map(Time::from_nanos);
+        if time.is_none() {
+            doc.error(node.span(), format!("'{text}' is outside the years 1678 to 2261"), None);
+        }
+        time
+    }
+}
+
+/// A string, or a TOML date or time in its plain form.
+fn written(doc: &Doc<'_>, node: &Node<'_>, what: &str) -> Option<String> {
+    match (node.get_ref().as_datetime(), node.get_ref().as_str()) {
+        (Some(time), _) => Some(time.to_string()),
+        (None, Some(text)) => Some(text.trim().to_owned()),
+        (None, None) => {
+            wrong_type(doc, node, what, "a time such as 2026-11-20T22:00:00+01:00");
+            None
+        }
+    }
+}
+
+/// A point in time.
+pub(super) fn time(doc: &Doc<'_>, node: &Node<'_>, what: &str, zone: &Zone) -> Option<Time> {
+    let text = written(doc, node, what)?;
+    if let Ok(time) = Time::parse(&text) {
+        return Some(time);
+    }
+    match text.parse::<DateTime>() {
+        Ok(local) if text.len() > "2026-11-20".len() => zone.local(doc, node, &text, local),
+        _ => {
+            let help = "expected a time such as 2026-11-20T22:00:00+01:00";
+            doc.error(node.span(), format!("'{text}' is not a time"), Some(help.to_owned()));
+            None
+        }
+    }
+}
+
+/// The last moment at which something still holds: a date means to the end of that day, in the site's zone or else in UTC.
+pub(super) fn until(doc: &Doc<'_>, node: &Node<'_>, what: &str, zone: &Zone) -> Option<Time> {
+    let text = written(doc, node, what)?;
+    let date = if text.len() == "2026-11-20".len() { text.parse::<Date>().ok() } else { None };
+    let Some(date) = date else { return time(doc, node, what, zone) };
+    let zone = match zone {
+        Zone::Known(zone, _) => zone.as_ref().clone(),
+        Zone::Absent | Zone::Broken => TimeZone::UTC,
+    };
+    let end = date.to_zoned_datetime(zone).ok().and_then(|day| day.end_of_day().ok());
+    let time = end.and_then(|t| i64::try_from(t.timestamp().as_nanosecond()).ok()).map(Time::from_nanos);
+    if time.is_none() {
+        doc.error(node.span(), format!("'{text}' is outside the years 1678 to 2261"), None);
+    }
+    time
+}
+
+/// Reads the `[[window]]` tables.
+pub(super) fn windows(fields: &Fields<'_>, zone: &Zone) -> Vec<Window> {
+    let doc = fields.doc;
+    let mut windows = Vec::new();
+    for table in fields.tables("window") {
+        let fields = Fields::new(doc, table, "a window", &["from", "to"]);
+        let end = |key: &str| {
+            if fields.get(key).is_none() {
+                fields.missing(key, "a time such as 2026-11-20T22:00:00+01:00");
+            }
+            time(doc, fields.get(key)?, &format!("'{key}'"), zone)
+        };
+        let (Some(from), Some(to)) = (end("from"), end("to")) else { continue };
+        if from > to {
+            let span = fields.get("from").map_or(fields.span.clone(), toml::Spanned::span);
+            let message = format!("the window begins at {} and ends before that, at {}", from.short(), to.short());
+            doc.error(span, message, Some("both in UTC; 'from' comes first".to_owned()));
+        }
+        windows.push(Window { from, to });
+    }
+    windows
+}

@@ -1,0 +1,228 @@
+//! Puts a case through the stages and its results into the report.
+
+use super::classify::{Classifier, overlaps_window};
+use super::expand::expand;
+use super::points::PointView;
+use super::presence::Evidence;
+use super::record::flow_record;
+use super::requirement::requirement;
+use super::rules::Rules;
+use super::seen::{Lens, Seen};
+use super::settle::{Settled, Settler, named_ports};
+use super::sound::{Ground, unseen_bytes};
+use super::summary::{self, Judged};
+use super::{Case, exposure};
+use crate::base::{PortSet, Time};
+use crate::observe::PairIndex;
+use crate::report::{
+    Capture, Class, ClassCounts, FlowRecord, HostUsed, InferredRole, LossUsed, MatrixUsed, Point, Report, SCHEMA,
+    SiteUsed, Tool,
+};
+use crate::site::Site;
+
+/// Judges a case with a given or inferred site.
+pub(super) fn judge(case: &Case<'_>, site: &Site, ports: &PortSet, inferred: Option<Vec<InferredRole>>) -> Report {
+    let at = case.points.iter().filter_map(|p| p.observation.last()).max();
+    let rules = Rules::new(case.matrix, site, at);
+    let points: Vec<PointView<'_>> = case.points.iter().map(|p| PointView::new(site, p)).collect();
+    let (seen, unrelated) = look(site, &rules, ports, &points, at);
+    let settled = settle(site, &rules, &points, &seen, inferred.is_some());
+    let judged = Judged {
+        case,
+        site,
+        rules: &rules,
+        points: &points,
+        seen: &seen,
+        settled: &settled,
+        classes: classes(&seen, unrelated),
+        at,
+        inferred: inferred.is_some(),
+    };
+    report(&judged, inferred.unwrap_or_default())
+}
+
+/// Orients and classifies every flow that touches a role; the rest is counted.
+fn look<'a>(
+    site: &'a Site,
+    rules: &Rules<'a>,
+    ports: &PortSet,
+    points: &[PointView<'a>],
+    at: Option<Time>,
+) -> (Vec<Seen<'a>>, u64) {
+    let (mut seen, mut unrelated) = (Vec::new(), 0u64);
+    let classifier = Classifier { site, rules, at };
+    for (index, point) in points.iter().enumerate() {
+        let pairs = PairIndex::new(point.observation);
+        let lens = Lens { site, rules, ports, point, index, pairs: &pairs };
+        for flow in &point.observation.flows {
+            match lens.look(flow) {
+                Some(mut s) => {
+                    s.class = classifier.classify(&s);
+                    seen.push(s);
+                }
+                None => unrelated += 1,
+            }
+        }
+    }
+    // One order over all points: by time, then point, so that "first" and "later" mean what they say.
+    seen.sort_by_key(|s| (s.first().time, s.point, s.first().at));
+    (seen, unrelated)
+}
+
+fn settle<'a>(
+    site: &'a Site,
+    rules: &Rules<'a>,
+    points: &[PointView<'a>],
+    seen: &[Seen<'a>],
+    no_site: bool,
+) -> Vec<Settled> {
+    let named = named_ports(site, seen);
+    let in_window = |s: &Seen<'_>| overlaps_window(site, s);
+    let evidence = Evidence { seen, named: &named, in_window: &in_window };
+    let ground = Ground { site, points, seen, no_site };
+    Settler { site, rules, seen, ground: &ground, evidence: &evidence }.settle(expand(rules, site))
+}
+
+fn classes(seen: &[Seen<'_>], unrelated: u64) -> ClassCounts {
+    let mut c = ClassCounts { unrelated, ..ClassCounts::default() };
+    for s in seen {
+        match s.class.class {
+            Class::Expected => c.expected += 1,
+            Class::Related => c.related += 1,
+            Class::Ambiguous => c.ambiguous += 1,
+            Class::Unrelated => c.unrelated += 1,
+            Class::Unexpected if s.class.unexpected.is_some_and(|k| k.fails()) => c.unexpected += 1,
+            Class::Unexpected => c.unexpected_warning += 1,
+        }
+    }
+    c
+}
+
+fn report(j: &Judged<'_, '_>, inferred_roles: Vec<InferredRole>) -> Report {
+    let exceptions = summary::exceptions(j);
+    let scope = summary::scope(j, &exceptions);
+    let (verdict, reasons) = summary::verdict(j);
+    Report {
+        schema: SCHEMA.to_owned(),
+        verdict,
+        headline: summary::headline(verdict, &scope),
+        reasons,
+        tool: Tool {
+            name: env!("CARGO_PKG_NAME").to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            run_at: j.case.options.run_at,
+        },
+        matrix: matrix_used(j),
+        site: site_used(j),
+        inferred_roles,
+        exceptions,
+        captures: captures(j),
+        observation_points: points(j),
+        requirements: j.settled.iter().map(|s| requirement(j, s)).collect(),
+        flows: j.seen.iter().filter(|s| s.class.class != Class::Unrelated).map(|s| record(j, s)).collect(),
+        classes: j.classes,
+        coverage: exposure::coverage(j.rules, j.settled),
+        exposure: exposure::exposure(j.rules, j.site, j.seen),
+        warnings: summary::warnings(j),
+        limits: summary::limits(),
+        scope,
+    }
+}
+
+fn matrix_used(j: &Judged<'_, '_>) -> Vec<MatrixUsed> {
+    j.case
+        .matrix
+        .chosen(&j.site.companions)
+        .map(|s| MatrixUsed {
+            id: s.id.clone(),
+            title: s.title.clone(),
+            companion: s.kind == crate::matrix::SetKind::Companion,
+            build: s.build.clone(),
+            page: s.page.clone(),
+            date: s.date.clone(),
+            digest: s.digest.clone(),
+        })
+        .collect()
+}
+
+fn site_used(j: &Judged<'_, '_>) -> Option<SiteUsed> {
+    let host = |h: &crate::site::Host| HostUsed {
+        label: h.label.clone(),
+        addresses: h.addrs.iter().map(ToString::to_string).collect(),
+        roles: h.roles.iter().copied().collect(),
+    };
+    Some(SiteUsed {
+        path: j.site.path.clone()?,
+        digest: j.site.digest.clone().unwrap_or_default(),
+        scenario: j.site.scenario,
+        operations: j.site.operations.iter().copied().collect(),
+        hosts: j.site.hosts.iter().map(host).collect(),
+        timezone: j.site.timezone.clone(),
+    })
+}
+
+fn captures(j: &Judged<'_, '_>) -> Vec<Capture> {
+    let mut all = Vec::new();
+    for p in j.points {
+        let inferred = unseen_bytes(p);
+        for i in &p.observation.inputs {
+            all.push(Capture {
+                path: i.name.clone(),
+                format: i.format.clone(),
+                sha256: i.sha256.clone(),
+                linktypes: i.linktypes.clone(),
+                packets: i.packets,
+                bytes: i.bytes,
+                first: i.first,
+                last: i.last,
+                loss: LossUsed { kernel: i.loss_kernel, interface: i.loss_interface, inferred },
+                filter: i.filter.clone(),
+                snaplen: i.snaplen,
+                truncated: i.damaged_at,
+                observation_point: p.name.clone(),
+                problems: p.observation.problems.iter().filter(|x| x.input == i.input).cloned().collect(),
+            });
+        }
+    }
+    all
+}
+
+fn points(j: &Judged<'_, '_>) -> Vec<Point> {
+    j.points
+        .iter()
+        .map(|p| Point {
+            name: p.name.clone(),
+            inferred: p.inferred,
+            hosts: p.hosts.iter().filter_map(|&h| j.site.host(h)).map(|h| h.label.clone()).collect(),
+            complete: p.complete,
+            forbids: summary::forbids(p, j.inferred),
+        })
+        .collect()
+}
+
+/// A flow's record with what the matrix says of it.
+fn record(j: &Judged<'_, '_>, s: &Seen<'_>) -> FlowRecord {
+    let inputs = j.points.get(s.point).map(|p| p.observation.inputs.as_slice()).unwrap_or_default();
+    let mut r = flow_record(s.flow, s.id.clone(), s.direction, &s.attempt, s.state, inputs);
+    let label = |host: Option<crate::site::HostId>, addr: &str| {
+        host.and_then(|h| j.site.host(h)).map(|h| h.label.clone()).filter(|l| l != addr)
+    };
+    r.orig.host = label(s.orig_host, &r.orig.addr);
+    r.resp.host = label(s.resp_host, &r.resp.addr);
+    r.orig.roles = Some(s.orig_roles.iter().copied().collect());
+    r.resp.roles = Some(s.resp_roles.iter().copied().collect());
+    r.class = Some(s.class.class);
+    r.unexpected = s.class.unexpected;
+    r.assumed = !s.certain() && s.class.class == Class::Expected;
+    r.reason = Some(s.class.reason.clone());
+    r.label = s.class.label.clone();
+    r.app.state = s.class.app;
+    for hit in &s.class.hits {
+        let id = j.rules.list.get(hit.rule).map(|x| x.rule.id.clone()).unwrap_or_default();
+        if !r.rules.contains(&id) {
+            r.rules.push(id);
+        }
+    }
+    r.observation_point = (j.points.len() > 1).then(|| j.points.get(s.point).map(|p| p.name.clone())).flatten();
+    r
+}

@@ -1,0 +1,97 @@
+//! One flow as a record of the report; the same for `verify` and `flows`.
+
+use super::words;
+use crate::app::Speaks;
+use crate::base::Proto;
+use crate::flow::{self, Attempt, ConnState, EndPoint, Flow, FlowId, Method, Orientation, Side};
+use crate::observe::InputSummary;
+use crate::report::{AppRecord, Direction, EndRecord, FlowRecord};
+
+/// Facts of a flow as a record, without roles and class.
+pub fn flow_record(
+    flow: &Flow,
+    id: FlowId,
+    direction: Orientation,
+    attempt: &Attempt,
+    state: ConnState,
+    inputs: &[InputSummary],
+) -> FlowRecord {
+    let (orig, resp) = (direction.orig, direction.orig.other());
+    let (o, r) = (flow.end(orig), flow.end(resp));
+    FlowRecord {
+        id,
+        proto: flow.key.proto,
+        orig: end(flow.point(orig)),
+        resp: end(flow.point(resp)),
+        direction: direction_word(direction.method),
+        conn_state: if flow.key.proto == Proto::Tcp { state.name().to_owned() } else { String::new() },
+        attempt: attempt.outcome.name().to_owned(),
+        attempt_reason: attempt.reason.clone(),
+        class: None,
+        unexpected: None,
+        assumed: false,
+        reason: None,
+        rules: Vec::new(),
+        label: None,
+        app: app(flow),
+        first: flow.first.time,
+        last: flow.last.time,
+        orig_packets: o.packets + o.fragments,
+        orig_bytes: o.ip_bytes,
+        resp_packets: r.packets + r.fragments,
+        resp_bytes: r.ip_bytes,
+        orig_payload: o.payload_bytes,
+        resp_payload: r.payload_bytes,
+        attempts: flow.syns.iter().filter(|s| s.from == orig).count() as u64,
+        vlans: vlans(flow),
+        icmp: icmp(flow),
+        warnings: attempt.warnings.iter().map(|&w| warning(w)).collect(),
+        input: inputs.iter().find(|i| i.input == flow.first.at.input).map(|i| i.name.clone()).unwrap_or_default(),
+        first_frame: flow.first.at.frame,
+        observation_point: None,
+        display_filter: words::flow_filter(flow),
+    }
+}
+
+fn end(p: EndPoint) -> EndRecord {
+    EndRecord { addr: p.addr.to_string(), port: p.port, host: None, roles: None }
+}
+
+const fn direction_word(method: Method) -> Direction {
+    match method {
+        Method::Syn => Direction::Syn,
+        Method::SynAck => Direction::SynAck,
+        Method::ServicePort => Direction::ServicePort,
+        Method::FirstPacket => Direction::FirstPacket,
+    }
+}
+
+fn warning(w: flow::Warning) -> String {
+    match w {
+        flow::Warning::HandshakeOnly => "handshake_only".to_owned(),
+    }
+}
+
+fn app(flow: &Flow) -> AppRecord {
+    let e = &flow.evidence;
+    let known = e.speaks.iter().find_map(|s| if let Speaks::Known(p) = s { Some(*p) } else { None });
+    let other = e.speaks.contains(&Speaks::Other);
+    let protocol = known.map(|p| p.word().to_owned()).or_else(|| other.then(|| "other".to_owned()));
+    AppRecord { protocol, state: None, summary: e.summary(), facts: e.facts.clone(), mapper: e.mapper.clone() }
+}
+
+fn vlans(flow: &Flow) -> Vec<String> {
+    let mut all: Vec<String> = [Side::A, Side::B]
+        .into_iter()
+        .flat_map(|s| &flow.end(s).lanes)
+        .map(|l| l.vlans.iter().filter(|&&v| v != 0).map(ToString::to_string).collect::<Vec<_>>().join("."))
+        .filter(|v| !v.is_empty())
+        .collect();
+    all.sort();
+    all.dedup();
+    all
+}
+
+fn icmp(flow: &Flow) -> Vec<String> {
+    flow.icmp.iter().map(|e| format!("{}/{} by {} x{}", e.ty, e.code, e.reporter, e.count)).collect()
+}

@@ -1,0 +1,272 @@
+//! One settled demand as the report tells it: what was seen, what follows, what to do next.
+
+use super::presence::Presence;
+use super::rules::fallback_service;
+use super::seen::Seen;
+use super::settle::Settled;
+use super::summary::Judged;
+use super::words;
+use crate::matrix::{Rule, RulePort};
+use crate::report::{Cause, Outcome, Requirement};
+
+/// The report's form of a settled demand.
+pub(super) fn requirement(j: &Judged<'_, '_>, s: &Settled) -> Requirement {
+    let d = &s.demand;
+    let (rule, port) = rule_of(j, s);
+    let told = Telling { j, s, rule, port };
+    let flows: Vec<_> = s.presence.flows.iter().filter_map(|&i| j.seen.get(i)).map(|x| x.id.clone()).collect();
+    let mut unique = Vec::new();
+    flows.into_iter().for_each(|id| if !unique.contains(&id) { unique.push(id) });
+    let troubled = matches!(s.outcome, Outcome::Blocked | Outcome::Missing);
+    Requirement {
+        rule: rule.id.clone(),
+        scenario: rule.scenario,
+        operations: d.operations.clone(),
+        from: d.drivers.iter().map(|&h| words::host(j.site, h)).collect(),
+        from_roles: d.driver_roles.clone(),
+        to: words::hosts(j.site, &d.responders),
+        service: port.service.to_string(),
+        need: d.need,
+        stage: d.stage,
+        outcome: s.outcome,
+        cause: s.cause,
+        reason: told.reason(),
+        symptom: troubled.then(|| rule.blocked_symptom.clone()),
+        next_step: told.next_step(),
+        fallback: fallback_service(port).map(|f| f.to_string()),
+        substituted_by: s.substituted_by.map(|p| format!("{}/{p}", port.service.proto)),
+        settle_at: s.settle_at.iter().map(|&h| words::host(j.site, h)).collect(),
+        in_view: s.in_view,
+        exception: told.exception(),
+        flows: unique,
+        display_filter: told.filter(),
+    }
+}
+
+/// Rule and port of a demand: they come from the same list the demand was made from.
+#[expect(clippy::indexing_slicing, reason = "a demand is made from indices of this very list")]
+pub(super) fn rule_of<'p>(j: &Judged<'_, 'p>, s: &Settled) -> (&'p Rule, &'p RulePort) {
+    let rule = &j.rules.list[s.demand.rule].rule;
+    (rule, &rule.ports[s.demand.port])
+}
+
+struct Telling<'a, 'p> {
+    j: &'p Judged<'a, 'p>,
+    s: &'p Settled,
+    rule: &'p Rule,
+    port: &'p RulePort,
+}
+
+impl Telling<'_, '_> {
+    fn flow(&self, i: usize) -> Option<&Seen<'_>> {
+        self.s.presence.flows.get(i).and_then(|&f| self.j.seen.get(f))
+    }
+
+    fn lead(&self) -> Option<&Seen<'_>> {
+        self.flow(0)
+    }
+
+    /// `con01 (10.77.0.10) to tgt01 (10.77.1.20) tcp/49154` of an attempt.
+    fn ends(&self, s: &Seen<'_>) -> String {
+        let (o, r) = (s.flow.point(s.direction.orig), s.flow.point(s.direction.orig.other()));
+        format!(
+            "{} to {} {}/{}",
+            words::addr(self.j.site, o.addr),
+            words::addr(self.j.site, r.addr),
+            s.flow.key.proto,
+            r.port
+        )
+    }
+
+    fn attempt(&self, s: &Seen<'_>) -> String {
+        let mut text = format!("{}: {}", self.ends(s), s.attempt.reason);
+        if let Some(n) = self.mapper_note(s) {
+            text.push_str(&n);
+        }
+        text
+    }
+
+    /// Says where a dynamic port came from.
+    fn mapper_note(&self, s: &Seen<'_>) -> Option<String> {
+        let all = self.j.seen.iter().filter(|m| m.orig_host == s.orig_host && m.resp_host == s.resp_host);
+        let answer = all.flat_map(|m| &m.flow.evidence.mapper).find(|a| a.port == s.port())?;
+        let name = crate::app::interface_name(&answer.interface).unwrap_or(answer.interface.as_str()).to_owned();
+        Some(format!("; the endpoint mapper on tcp/135 had given out this port for {name}"))
+    }
+
+    fn reason(&self) -> String {
+        let s = self.s;
+        let mut text = match s.outcome {
+            Outcome::Satisfied => self.satisfied(),
+            Outcome::SatisfiedByFallback => self.by_fallback(),
+            Outcome::Blocked => self.lead().map(|f| self.attempt(f)).unwrap_or_default(),
+            Outcome::Missing => self.missing(),
+            Outcome::Inconclusive => self.inconclusive(),
+            Outcome::NotApplicable | Outcome::NotReached | Outcome::NotObservable => {
+                s.because.clone().unwrap_or_default()
+            }
+        };
+        if let Some(by) = s.substituted_by {
+            text.push_str(&format!(". {}/{by} did its job, so it blocks nothing", self.port.service.proto));
+        }
+        if !s.presence.healed.is_empty() {
+            text.push_str(&self.healed(&s.presence));
+        }
+        text
+    }
+
+    fn satisfied(&self) -> String {
+        let Some(f) = self.lead() else { return String::new() };
+        let n = self.s.presence.flows.len() as u64;
+        let more = if n > 1 { format!(" ({})", words::count(n, "connection")) } else { String::new() };
+        let app = f.flow.evidence.summary();
+        let app = if app.is_empty() { app } else { format!(", {app}") };
+        let assumed = if f.certain() { "" } else { "; its beginning was not captured, so who opened it is assumed" };
+        format!("{} established{more}{app}{assumed}", self.ends(f))
+    }
+
+    fn by_fallback(&self) -> String {
+        let Some(f) = self.lead() else { return String::new() };
+        let primary = self.s.presence.flows.iter().filter_map(|&i| self.j.seen.get(i));
+        let failed = primary.filter(|p| self.port.service.contains(p.flow.key.proto, p.port())).last();
+        let why = match failed {
+            Some(p) => format!("{} failed first ({})", self.port.service, p.attempt.reason),
+            None => format!("{} was not tried in this capture", self.port.service),
+        };
+        format!("{} established as fallback; {why}", self.ends(f))
+    }
+
+    fn missing(&self) -> String {
+        let d = &self.s.demand;
+        let mut text = format!(
+            "no attempt by {} to reach {} on {} is in this capture, which would show it",
+            words::hosts(self.j.site, &d.drivers),
+            words::hosts(self.j.site, &d.responders),
+            self.port.service
+        );
+        if super::summary::loss_unknown(self.j) {
+            text.push_str(" (capture loss unknown)");
+        }
+        text
+    }
+
+    fn inconclusive(&self) -> String {
+        let s = self.s;
+        if let Some(n) = &s.presence.untried {
+            let name = crate::app::interface_name(&n.interface).unwrap_or(n.interface.as_str());
+            return format!(
+                "the endpoint mapper of {} gave {} port tcp/{} for {name}, and it was never tried afterwards here: dropped before this place?",
+                words::host(self.j.site, n.host),
+                words::host(self.j.site, n.asker),
+                n.port
+            );
+        }
+        match (self.lead(), s.cause) {
+            (Some(f), Some(Cause::WrongProtocol)) => {
+                format!("{}: another service answers ({})", self.ends(f), f.flow.evidence.summary())
+            }
+            (Some(f), Some(Cause::Direction)) => {
+                format!("{}: its beginning was not captured, so who opened it cannot be told", self.ends(f))
+            }
+            (Some(f), _) => self.attempt(f),
+            (None, _) => s.because.clone().unwrap_or_default(),
+        }
+    }
+
+    fn healed(&self, p: &Presence) -> String {
+        let failed = p.healed.iter().filter_map(|&i| self.j.seen.get(i)).next();
+        let Some(f) = failed else { return String::new() };
+        let n = words::count(p.healed.len() as u64, "earlier attempt");
+        format!(". {n} failed before that, the first at {} ({})", f.began().short(), f.attempt.reason)
+    }
+
+    fn next_step(&self) -> Option<String> {
+        let s = self.s;
+        let step = match s.outcome {
+            Outcome::Blocked => self.lead().zip(s.cause).map(|(f, cause)| self.blocked_step(f, cause)),
+            Outcome::Missing => Some(format!(
+                "Check in the product's session log whether this step ran at all; it needs {} from {} to {}.",
+                self.port.service,
+                words::hosts(self.j.site, &s.demand.drivers),
+                words::hosts(self.j.site, &s.demand.responders)
+            )),
+            Outcome::SatisfiedByFallback => s.cause.and_then(|c| {
+                let failed = self.s.presence.flows.iter().filter_map(|&i| self.j.seen.get(i));
+                let f = failed.filter(|p| self.port.service.contains(p.flow.key.proto, p.port())).last()?;
+                Some(format!("Not urgent, but the matrix wants {} open. {}", self.port.service, blocked_hint(self, f, c)))
+            }),
+            Outcome::NotObservable | Outcome::Inconclusive if !s.settle_at.is_empty() => {
+                let at: Vec<String> = s.settle_at.iter().map(|&h| words::host(self.j.site, h)).collect();
+                Some(format!("Capture at {} to settle it.", at.join(" or ")))
+            }
+            _ => None,
+        }?;
+        let more = if s.outcome == Outcome::Blocked { self.rule.next_step.as_str() } else { "" };
+        Some(format!("{step} {more}").trim_end().to_owned())
+    }
+
+    fn blocked_step(&self, f: &Seen<'_>, cause: Cause) -> String {
+        blocked_hint(self, f, cause)
+    }
+
+    fn exception(&self) -> Option<String> {
+        let r = self.j.rules.list.get(self.s.demand.rule)?;
+        let o = self.j.site.overrides.get((*r.changed.get(self.s.demand.port)?)?)?;
+        Some(format!("line {}: {}", o.line, o.reason))
+    }
+
+    fn filter(&self) -> String {
+        match self.lead() {
+            Some(f) => words::flow_filter(f.flow),
+            None if self.s.demand.responders.is_empty() => String::new(),
+            None => words::pair_filter(
+                self.j.site,
+                &self.s.demand.drivers,
+                &self.s.demand.responders,
+                self.port.service,
+            ),
+        }
+    }
+}
+
+/// What to check for a failed attempt, by its cause.
+fn blocked_hint(t: &Telling<'_, '_>, f: &Seen<'_>, cause: Cause) -> String {
+    let (o, r) = (f.flow.point(f.direction.orig).addr, f.flow.point(f.direction.orig.other()).addr);
+    let (o, r) = (words::addr(t.j.site, o), words::addr(t.j.site, r));
+    let port = format!("{}/{}", f.flow.key.proto, f.port());
+    let range = if t.port.service.ports.is_single() { port.clone() } else { t.port.service.to_string() };
+    match cause {
+        Cause::Unanswered => format!(
+            "Something drops {port} silently between {o} and {r}: check the firewalls on that path and the host firewall of {r} for a rule that lets {o} reach {range}."
+        ),
+        Cause::Refused if device_suspected(f) => format!(
+            "A device in the path seems to reset {port} in the name of {r}: check the firewalls between {o} and {r} for a rule that rejects {range}."
+        ),
+        Cause::Refused => format!(
+            "{r} answers {port} with a reset: nothing listens there, or a firewall rejects it. Check on {r} that the service runs and listens, then its host firewall for {range} from {o}."
+        ),
+        Cause::Prohibited | Cause::Unreachable => {
+            let by = reporter(f).map_or_else(String::new, |a| format!(" by {}", words::addr(t.j.site, a)));
+            let what = if cause == Cause::Prohibited { "rejected" } else { "reported unreachable" };
+            format!("{port} from {o} to {r} is {what}{by}: check the rules and routes of that device for {range}.")
+        }
+        Cause::HalfOpen => format!(
+            "{r} answers {port}, but its answer is never acknowledged: check the return path from {r} to {o} (asymmetric routing, a stateful firewall that saw one direction only) and the host firewall of {o}."
+        ),
+        Cause::DroppedLocally => format!("The firewall of the capturing host itself drops {port} between {o} and {r}: allow {range}."),
+        _ => format!("Check the path from {o} to {r} for {range}."),
+    }
+}
+
+/// Whether a RST's time to live does not fit the host it claims to come from.
+fn device_suspected(f: &Seen<'_>) -> bool {
+    matches!(f.attempt.cause, Some(crate::flow::Cause::Reset { host_ttl: Some(_), .. }))
+}
+
+/// Who sent the error that ended an attempt.
+fn reporter(f: &Seen<'_>) -> Option<std::net::IpAddr> {
+    match f.attempt.cause {
+        Some(crate::flow::Cause::Icmp { reporter, .. }) => Some(reporter),
+        _ => None,
+    }
+}

@@ -1,0 +1,164 @@
+//! Soundness: what the claim "missing" needs. Each check says in one sentence why it forbids the claim.
+
+use super::expand::Demand;
+use super::points::{PointView, Sight};
+use super::seen::Seen;
+use super::words;
+use crate::base::{Known, Problem, Span, Time};
+use crate::flow::Side;
+use crate::observe::InputSummary;
+use crate::report::Cause;
+use crate::site::{HostId, Site};
+
+/// A hole between files longer than this counts as time not covered: rotation itself takes far less.
+const HOLE: Span = Span::from_secs(2);
+
+/// Captured bytes below which transport headers may be cut: Ethernet, two VLAN tags, IPv6, TCP with options.
+const SHORT_SNAPLEN: u32 = 96;
+
+/// A reason why absence cannot be claimed.
+pub(super) type Doubt = (Cause, String);
+
+/// What soundness looks at.
+pub(super) struct Ground<'a, 'p> {
+    pub(super) site: &'a Site,
+    pub(super) points: &'p [PointView<'a>],
+    pub(super) seen: &'p [Seen<'a>],
+    /// Roles were inferred: nothing is claimed absent.
+    pub(super) no_site: bool,
+}
+
+/// How a demand's pairs lie to the observation points.
+#[derive(Debug)]
+pub(super) struct View {
+    /// A pair that no point sees, with the hosts that would settle it.
+    pub(super) out_of_sight: Option<(HostId, HostId)>,
+    /// A pair hidden by encapsulation.
+    pub(super) opaque: Option<(HostId, HostId)>,
+}
+
+impl Ground<'_, '_> {
+    fn pairs(d: &Demand) -> impl Iterator<Item = (HostId, HostId)> + '_ {
+        d.drivers.iter().flat_map(|&a| d.responders.iter().map(move |&b| (a, b))).filter(|(a, b)| a != b)
+    }
+
+    /// How a demand's pairs lie to the observation points.
+    pub(super) fn view(&self, d: &Demand) -> View {
+        let all = |pair: &(HostId, HostId), s: Sight| self.points.iter().all(|p| p.sight(pair.0, pair.1) == s);
+        let opaque = |pair: &(HostId, HostId)| {
+            let sights: Vec<Sight> = self.points.iter().map(|p| p.sight(pair.0, pair.1)).collect();
+            sights.contains(&Sight::Opaque) && sights.iter().all(|s| matches!(s, Sight::Opaque | Sight::OutOfSight))
+        };
+        View {
+            out_of_sight: Self::pairs(d).find(|p| all(p, Sight::OutOfSight)),
+            opaque: Self::pairs(d).find(opaque),
+        }
+    }
+
+    /// Why a demand's absence cannot be claimed; `None` where it can.
+    pub(super) fn doubt(&self, d: &Demand, least_packets: u64, later: Option<Time>) -> Option<Doubt> {
+        if self.no_site {
+            return Some((Cause::PairUnseen, "without a site nothing is claimed absent".to_owned()));
+        }
+        Self::pairs(d).find_map(|pair| self.pair_doubt(pair, least_packets)).or_else(|| self.time(d, later))
+    }
+
+    /// Why the absence of flows between a pair cannot be claimed: every point has a reason.
+    fn pair_doubt(&self, pair: (HostId, HostId), least_packets: u64) -> Option<Doubt> {
+        let mut first = None;
+        for p in self.points {
+            match self.point_doubt(p, pair, least_packets) {
+                None => return None,
+                doubt => first = first.or(doubt),
+            }
+        }
+        first.or_else(|| Some((Cause::OutOfSight, "nothing was captured".to_owned())))
+    }
+
+    fn point_doubt(&self, p: &PointView<'_>, (from, to): (HostId, HostId), least: u64) -> Option<Doubt> {
+        let (f, t) = (words::host(self.site, from), words::host(self.site, to));
+        match p.sight(from, to) {
+            Sight::InSight => self.loss(p, least).or_else(|| filter(p)).or_else(|| damage(p)),
+            Sight::EndUnseen => Some((
+                Cause::PairUnseen,
+                format!("no packet between {f} and {t} was seen, and {} is not declared to capture every interface (complete = true)", p.name),
+            )),
+            Sight::OneSided => Some((Cause::OneSided, format!("no packet from {f} to {t} was captured: that direction may not be"))),
+            Sight::Opaque => Some((Cause::Opaque, format!("only encapsulation that hides its contents was seen between {f} and {t}"))),
+            Sight::OutOfSight => Some((Cause::OutOfSight, format!("{} does not see {f} to {t}", p.name))),
+        }
+    }
+
+    /// Loss that could have swallowed a whole session.
+    fn loss(&self, p: &PointView<'_>, least: u64) -> Option<Doubt> {
+        let inferred = unseen_bytes(p);
+        if inferred > 0 {
+            let text = format!("{} acknowledged but never seen: packets are missing in this capture", words::count(inferred, "byte"));
+            return Some((Cause::Loss, text));
+        }
+        let known = |k: &Known<u64>| k.get().unwrap_or_default();
+        let n: u64 = p.observation.inputs.iter().map(|i| known(&i.loss_kernel) + known(&i.loss_interface)).sum();
+        (n >= least).then(|| (Cause::Loss, format!("{} dropped while capturing; a session takes as few as {least}", words::count(n, "packet"))))
+    }
+
+    /// Whether the capture covers the restore.
+    fn time(&self, d: &Demand, later: Option<Time>) -> Option<Doubt> {
+        let covered = |w: &crate::site::Window| {
+            self.points.iter().any(|p| p.span().is_some_and(|(a, b)| a <= w.from && w.to <= b) && !has_hole(p, w.from, w.to))
+        };
+        if !self.site.windows.is_empty() {
+            let open = self.site.windows.iter().find(|w| !covered(w))?;
+            return Some((Cause::Time, format!("the window from {} to {} is not wholly inside a capture", open.from, open.to)));
+        }
+        let Some(later) = later else {
+            let text = "nothing of a later step was seen and the site names no [[window]]: the capture may not cover this step";
+            return Some((Cause::Time, text.to_owned()));
+        };
+        let _ = d;
+        if let Some(s) = self.under_way() {
+            let text = format!("{} was already under way when the capture began: earlier steps may lie before it", s.id.0);
+            return Some((Cause::Time, text));
+        }
+        let hole = self.points.iter().find(|p| p.span().is_some_and(|(a, _)| has_hole(p, a, later)))?;
+        Some((Cause::Time, format!("the captures of {} leave a gap before the later step", hole.name)))
+    }
+
+    /// A flow of the restore proper whose beginning was not captured.
+    fn under_way(&self) -> Option<&Seen<'_>> {
+        self.seen.iter().find(|s| s.headless() && s.class.class == crate::report::Class::Expected && s.class.restore_step)
+    }
+}
+
+fn has_hole(p: &PointView<'_>, from: Time, to: Time) -> bool {
+    p.observation.holes.iter().any(|h| h.from < to && h.to > from && h.to.since(h.from) > HOLE)
+}
+
+/// Bytes acknowledged but never seen, over flows of which both directions were captured; others are one-sided, not lossy.
+pub(super) fn unseen_bytes(p: &PointView<'_>) -> u64 {
+    let both = |f: &&crate::flow::Flow| f.end(Side::A).packets > 0 && f.end(Side::B).packets > 0;
+    p.observation.flows.iter().filter(both).flat_map(|f| &f.ends).map(|e| e.unseen_acked).sum()
+}
+
+fn filter(p: &PointView<'_>) -> Option<Doubt> {
+    let inputs = &p.observation.inputs;
+    if let Some(f) = inputs.iter().find_map(|i| if let Known::Known(f) = &i.filter { Some(f) } else { None }).filter(|f| !f.is_empty()) {
+        let shown = crate::base::WireText::new(f.as_bytes()).terminal();
+        return Some((Cause::Filter, format!("the capture was filtered ({shown}): what it left out cannot be missed")));
+    }
+    let short = |i: &&InputSummary| i.cut_frames > 0 && i.snaplen.get().is_some_and(|s| s > 0 && s < SHORT_SNAPLEN);
+    let input = inputs.iter().find(short)?;
+    let len = input.snaplen.get().unwrap_or_default();
+    Some((Cause::Filter, format!("frames of {} were cut at {len} bytes: headers may be missing", input.name)))
+}
+
+/// Problems that forbid absence: unread link types, full stores, unreadable inputs.
+fn damage(p: &PointView<'_>) -> Option<Doubt> {
+    let forbids = |x: &&Problem| x.kind.forbids().absence;
+    let x = p.observation.problems.iter().find(forbids)?;
+    let detail = if x.detail.is_empty() { String::new() } else { format!(" ({})", x.detail) };
+    let cause = match x.kind {
+        crate::base::ProblemKind::StoreOverflow | crate::base::ProblemKind::Evicted => Cause::Memory,
+        _ => Cause::Damage,
+    };
+    Some((cause, format!("{}{detail}: what it held cannot be missed", x.kind.words())))
+}

@@ -1,0 +1,312 @@
+//! The verdict, its reasons, its scope, and what to know when reading it.
+
+use super::points::PointView;
+use super::requirement::rule_of;
+use super::rules::{Rules, expired};
+use super::seen::Seen;
+use super::settle::Settled;
+use super::sound::unseen_bytes;
+use super::{Case, words};
+use crate::base::{Known, Time};
+use crate::flow::FlowId;
+use crate::matrix::Need;
+use crate::report::{
+    Cause, Class, ClassCounts, Exception, ExceptionState, Outcome, Scope, ScopeMode, UnexpectedKind, Verdict, Warning,
+};
+use crate::site::{AllowPeer, Change, Site};
+
+/// A case with everything decided about its parts.
+pub(super) struct Judged<'a, 'p> {
+    pub(super) case: &'p Case<'a>,
+    pub(super) site: &'a Site,
+    pub(super) rules: &'p Rules<'a>,
+    pub(super) points: &'p [PointView<'a>],
+    pub(super) seen: &'p [Seen<'a>],
+    pub(super) settled: &'p [Settled],
+    pub(super) classes: ClassCounts,
+    /// When the capture was taken: its last moment.
+    pub(super) at: Option<Time>,
+    pub(super) inferred: bool,
+}
+
+impl Judged<'_, '_> {
+    fn applicable(&self) -> impl Iterator<Item = &Settled> {
+        self.settled.iter().filter(|s| s.outcome != Outcome::NotApplicable)
+    }
+
+    fn unexpected(&self, fails: bool) -> impl Iterator<Item = &Seen<'_>> {
+        self.seen.iter().filter(move |s| s.class.unexpected.is_some_and(|k| k.fails() == fails))
+    }
+
+    /// Whether any driver tried a step that only a restore takes.
+    fn restore_seen(&self) -> bool {
+        self.applicable().any(|s| s.presence.attempted() && rule_of(self, s).0.shows_restore())
+    }
+}
+
+/// Whether no input of the case recorded how many packets it lost.
+pub(super) fn loss_unknown(j: &Judged<'_, '_>) -> bool {
+    j.points.iter().flat_map(|p| &p.observation.inputs).any(|i| matches!(i.loss_kernel, Known::Unknown))
+}
+
+/// The verdict and why, the most important first.
+pub(super) fn verdict(j: &Judged<'_, '_>) -> (Verdict, Vec<String>) {
+    let failures = failures(j);
+    let doubts = doubts(j);
+    if j.inferred {
+        let mut reasons = vec![NO_SITE.to_owned()];
+        reasons.extend(failures.into_iter().map(|f| format!("with the roles suggested here: {f}")));
+        return (Verdict::Inconclusive, reasons);
+    }
+    match (failures.is_empty(), doubts.is_empty()) {
+        (false, _) => (Verdict::Fail, failures),
+        (true, false) => (Verdict::Inconclusive, doubts),
+        (true, true) => {
+            let n = j.settled.iter().filter(|s| s.demand.need == Need::Required && s.is_satisfied()).count() as u64;
+            (Verdict::Pass, vec![format!("{} in view, each seen working; nothing unexpected was seen", words::count(n, "required row"))])
+        }
+    }
+}
+
+const NO_SITE: &str = "no site was given: roles are only suggested by traffic, so nothing is claimed absent; draft a site \
+with `portwitness site init CAPTURE > site.toml`, check its roles, and run `portwitness verify --site site.toml CAPTURE`";
+
+fn failures(j: &Judged<'_, '_>) -> Vec<String> {
+    let mut out = Vec::new();
+    for (outcome, need) in [
+        (Outcome::Blocked, Need::Required),
+        (Outcome::Blocked, Need::Expected),
+        (Outcome::Missing, Need::Required),
+    ] {
+        for s in j.settled.iter().filter(|s| s.fails() && s.outcome == outcome && s.demand.need == need) {
+            let (rule, port) = rule_of(j, s);
+            let ports = s.presence.flows.first().and_then(|&i| j.seen.get(i)).map(Seen::port);
+            let service = ports.map_or(port.service.to_string(), |p| format!("{}/{p}", port.service.proto));
+            let why = s.cause.filter(|_| outcome == Outcome::Blocked).map(cause_words).unwrap_or_default();
+            let from = blocked_from(j, s);
+            out.push(format!(
+                "{} {}{why}: {from} to {} {service} ({need})",
+                rule.id,
+                outcome.words(),
+                words::hosts(j.site, &s.demand.responders)
+            ));
+        }
+    }
+    out.extend(unexpected_lines(j, true));
+    if j.case.options.strict {
+        out.extend(unexpected_lines(j, false).into_iter().map(|l| format!("{l} (--strict)")));
+    }
+    out
+}
+
+/// The originator that failed, or all that were expected to ask.
+fn blocked_from(j: &Judged<'_, '_>, s: &Settled) -> String {
+    let lead = s.presence.flows.first().and_then(|&i| j.seen.get(i)).and_then(|f| f.orig_host);
+    lead.map_or_else(|| words::hosts(j.site, &s.demand.drivers), |h| words::host(j.site, h))
+}
+
+fn cause_words(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Unanswered => " (no answer)",
+        Cause::Refused => " (reset)",
+        Cause::Prohibited => " (rejected by a device)",
+        Cause::Unreachable => " (reported unreachable)",
+        Cause::HalfOpen => " (answer never acknowledged)",
+        Cause::DroppedLocally => " (dropped on the capturing host)",
+        _ => "",
+    }
+}
+
+/// Unexpected flows grouped by kind, pair and service.
+fn unexpected_lines(j: &Judged<'_, '_>, fails: bool) -> Vec<String> {
+    let mut groups: Vec<(String, u64)> = Vec::new();
+    for s in j.unexpected(fails) {
+        let line = format!("unexpected ({}): {}", kind_words(s.class.unexpected), ends(j, s));
+        match groups.iter_mut().find(|(l, _)| *l == line) {
+            Some((_, n)) => *n += 1,
+            None => groups.push((line, 1)),
+        }
+    }
+    groups.into_iter().map(|(l, n)| if n > 1 { format!("{l}, {}", words::count(n, "flow")) } else { l }).collect()
+}
+
+fn ends(j: &Judged<'_, '_>, s: &Seen<'_>) -> String {
+    let (o, r) = (s.flow.point(s.direction.orig).addr, s.flow.point(s.direction.orig.other()).addr);
+    format!("{} to {} {}/{}", words::addr(j.site, o), words::addr(j.site, r), s.flow.key.proto, s.port())
+}
+
+const fn kind_words(kind: Option<UnexpectedKind>) -> &'static str {
+    match kind {
+        Some(UnexpectedKind::NoRule) => "no rule allows it",
+        Some(UnexpectedKind::Reversed) => "allowed only in the other direction",
+        Some(UnexpectedKind::WrongProtocol) => "another protocol than the rule's",
+        Some(UnexpectedKind::ConditionOff) => "not in this operation or window",
+        Some(UnexpectedKind::UnknownPeer) => "peer without a role",
+        None => "",
+    }
+}
+
+/// Why the verdict cannot be a pass although nothing failed.
+fn doubts(j: &Judged<'_, '_>) -> Vec<String> {
+    let mut out = Vec::new();
+    if !j.restore_seen() {
+        out.push("no restore was seen: no host tried target SSH, deployment, runtime, iSCSI or data mover ports".to_owned());
+    }
+    for s in j.applicable().filter(|s| s.demand.need == Need::Required) {
+        let counts = match s.outcome {
+            Outcome::Inconclusive => true,
+            Outcome::NotObservable => j.case.options.scope == ScopeMode::All,
+            _ => false,
+        };
+        if counts {
+            let (rule, port) = rule_of(j, s);
+            let why = super::requirement::requirement(j, s).reason;
+            out.push(format!("{} {} {}: {why}", rule.id, port.service, s.outcome.words()));
+        }
+    }
+    for p in j.points.iter().flat_map(|p| &p.observation.problems).filter(|p| p.kind.forbids().pass) {
+        out.push(format!("an input {}: {}", p.kind.words(), p.detail));
+    }
+    out
+}
+
+/// How much of the restore is in view.
+pub(super) fn scope(j: &Judged<'_, '_>, exceptions: &[Exception]) -> Scope {
+    let required: Vec<&Settled> = j.applicable().filter(|s| s.demand.need == Need::Required).collect();
+    Scope {
+        mode: j.case.options.scope,
+        required_in_view: required.iter().filter(|s| s.in_view).count() as u64,
+        required: required.len() as u64,
+        exceptions: exceptions.iter().filter(|e| e.state == ExceptionState::InForce).count() as u64,
+        first: j.points.iter().filter_map(|p| p.observation.first()).min(),
+        last: j.at,
+    }
+}
+
+/// `PASS, 5 of 9 required in view, 2 exceptions`
+pub(super) fn headline(verdict: Verdict, scope: &Scope) -> String {
+    let mut text = format!("{}, {} of {} required in view", verdict.word(), scope.required_in_view, scope.required);
+    if scope.exceptions > 0 {
+        text.push_str(&format!(", {}", words::count(scope.exceptions, "exception")));
+    }
+    text
+}
+
+/// The site's exceptions and what became of them.
+pub(super) fn exceptions(j: &Judged<'_, '_>) -> Vec<Exception> {
+    let allow = j.site.allow.iter().enumerate().map(|(i, a)| {
+        let flows = j.seen.iter().filter(|s| s.class.allow == Some(i)).count() as u64;
+        Exception {
+            kind: "allow".to_owned(),
+            what: format!("{} to {} {}", peer(j.site, &a.from), peer(j.site, &a.to), a.service),
+            reason: a.reason.clone(),
+            approved_by: a.approved_by.clone(),
+            expires: a.expires,
+            state: state(expired(a.expires, j.at), flows > 0),
+            line: a.line as u64,
+            flows,
+        }
+    });
+    let overrides = j.site.overrides.iter().enumerate().map(|(i, o)| {
+        let used = j.rules.list.iter().any(|r| r.changed.contains(&Some(i)));
+        let port = o.port.map_or_else(String::new, |p| format!(" {p}"));
+        let change = match o.change {
+            Change::Service(s) => format!("is offered on {s}"),
+            Change::Need(n) => format!("is {n}"),
+            Change::Skip => "is left out".to_owned(),
+        };
+        Exception {
+            kind: "override".to_owned(),
+            what: format!("{}{port} {change}", o.rule),
+            reason: o.reason.clone(),
+            approved_by: o.approved_by.clone(),
+            expires: o.expires,
+            state: state(expired(o.expires, j.at), used),
+            line: o.line as u64,
+            flows: 0,
+        }
+    });
+    allow.chain(overrides).collect()
+}
+
+const fn state(expired: bool, used: bool) -> ExceptionState {
+    match (expired, used) {
+        (true, _) => ExceptionState::Expired,
+        (false, true) => ExceptionState::InForce,
+        (false, false) => ExceptionState::Unused,
+    }
+}
+
+fn peer(site: &Site, p: &AllowPeer) -> String {
+    match p {
+        AllowPeer::Any => "any".to_owned(),
+        AllowPeer::Role(r) => r.to_string(),
+        AllowPeer::Host(h) => words::host(site, *h),
+        AllowPeer::Net(n) => n.to_string(),
+    }
+}
+
+/// Which claims a point forbids, one sentence each.
+pub(super) fn forbids(p: &PointView<'_>, inferred_roles: bool) -> Vec<String> {
+    let mut out = Vec::new();
+    if inferred_roles {
+        out.push("roles are inferred: nothing is claimed absent".to_owned());
+    }
+    if !p.complete {
+        out.push("not declared complete: absence is claimed only for pairs of hosts of which some packet was seen".to_owned());
+    }
+    let unseen = unseen_bytes(p);
+    if unseen > 0 {
+        out.push(format!("{} acknowledged but never seen: absence is not claimed", words::count(unseen, "byte")));
+    }
+    for i in &p.observation.inputs {
+        if let Some(offset) = i.damaged_at {
+            out.push(format!("{} is damaged at byte {offset}: nothing is claimed of what came later", i.name));
+        }
+    }
+    if p.observation.evicted > 0 {
+        out.push(format!("{} left out for lack of memory: absence is not claimed", words::count(p.observation.evicted, "flow")));
+    }
+    out
+}
+
+/// What to know when reading the report.
+pub(super) fn warnings(j: &Judged<'_, '_>) -> Vec<Warning> {
+    let mut out = Vec::new();
+    for line in unexpected_lines(j, false) {
+        let flows = j.unexpected(false).filter(|s| line.contains(&ends(j, s))).map(|s| s.id.clone()).collect();
+        out.push(Warning { kind: "unexpected".to_owned(), text: line, flows });
+    }
+    let mut of = |kind: &str, text: &str, pick: &dyn Fn(&Seen<'_>) -> bool| {
+        let flows: Vec<FlowId> = j.seen.iter().filter(|s| pick(s)).map(|s| s.id.clone()).collect();
+        if !flows.is_empty() {
+            let text = format!("{}: {text}", words::count(flows.len() as u64, "flow"));
+            out.push(Warning { kind: kind.to_owned(), text, flows });
+        }
+    };
+    of(
+        "handshake_only",
+        "the responder completed the handshake and sent no data; a proxy in the path can do that in its name",
+        &|s| s.attempt.warnings.contains(&crate::flow::Warning::HandshakeOnly) && s.class.class == Class::Expected,
+    );
+    of("ambiguous", "two readings remain; the bytes do not tell which", &|s| s.class.class == Class::Ambiguous);
+    of("assumed_direction", "their beginning was not captured; who opened them is assumed from the matrix", &|s| {
+        !s.certain() && s.class.class == Class::Expected
+    });
+    for e in exceptions(j).iter().filter(|e| e.state == ExceptionState::Expired) {
+        let text = format!("the exception in line {} of the site had expired and was ignored: {}", e.line, e.what);
+        out.push(Warning { kind: "expired_exception".to_owned(), text, flows: Vec::new() });
+    }
+    out
+}
+
+/// What no report of this tool says.
+pub(super) fn limits() -> Vec<String> {
+    [
+        "It judges network flows; it does not prove that data was restored.",
+        "It does not prove who made the captures, or that they are whole.",
+        "A completed handshake does not prove that the two services agreed afterwards.",
+    ]
+    .map(str::to_owned)
+    .to_vec()
+}

@@ -1,0 +1,69 @@
+//! How hosts, flows and filters are named in a report.
+
+use std::net::IpAddr;
+
+use crate::base::{Proto, Service};
+use crate::flow::{Flow, Side};
+use crate::site::{HostId, Site};
+
+/// A host for people: `tgt01 (10.77.1.20)`, or the bare address where it has no label of its own.
+pub(super) fn host(site: &Site, id: HostId) -> String {
+    let Some(h) = site.host(id) else { return "?".to_owned() };
+    let addrs = h.addrs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    if h.label == addrs { addrs } else { format!("{} ({addrs})", h.label) }
+}
+
+/// Several hosts, separated by ", ".
+pub(super) fn hosts(site: &Site, ids: &[HostId]) -> String {
+    ids.iter().map(|&id| host(site, id)).collect::<Vec<_>>().join(", ")
+}
+
+/// An address with the label of its host.
+pub(super) fn addr(site: &Site, addr: IpAddr) -> String {
+    match site.host_of(addr).and_then(|id| site.host(id)) {
+        Some(h) if h.label != addr.to_string() => format!("{} ({addr})", h.label),
+        _ => addr.to_string(),
+    }
+}
+
+/// "1 packet", "3 packets".
+pub(super) fn count(n: u64, noun: &str) -> String {
+    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
+}
+
+fn field(addr: IpAddr) -> &'static str {
+    if addr.is_ipv4() { "ip.addr" } else { "ipv6.addr" }
+}
+
+/// Wireshark display filter for one flow.
+pub(super) fn flow_filter(flow: &Flow) -> String {
+    let (a, b) = (flow.point(Side::A), flow.point(Side::B));
+    let addrs = format!("{f} == {} && {f} == {}", a.addr, b.addr, f = field(a.addr));
+    match flow.key.proto {
+        Proto::Tcp => format!("{addrs} && tcp.port == {} && tcp.port == {}", a.port, b.port),
+        Proto::Udp => format!("{addrs} && udp.port == {} && udp.port == {}", a.port, b.port),
+        Proto::Icmp => format!("{addrs} && icmp"),
+        Proto::Icmp6 => format!("{addrs} && icmpv6"),
+        Proto::Other(n) => format!("{addrs} && ip.proto == {n}"),
+    }
+}
+
+/// Wireshark display filter for where flows between hosts on a service would be.
+pub(super) fn pair_filter(site: &Site, from: &[HostId], to: &[HostId], service: Service) -> String {
+    let any = |ids: &[HostId]| {
+        let all: Vec<String> = ids
+            .iter()
+            .filter_map(|&id| site.host(id))
+            .flat_map(|h| &h.addrs)
+            .map(|a| format!("{} == {a}", field(*a)))
+            .collect();
+        if all.len() == 1 { all.concat() } else { format!("({})", all.join(" || ")) }
+    };
+    let (p, ports) = (service.proto, service.ports);
+    let port = if ports.is_single() {
+        format!("{p}.port == {}", ports.lo())
+    } else {
+        format!("{p}.port in {{{}..{}}}", ports.lo(), ports.hi())
+    };
+    format!("{} && {} && {port}", any(from), any(to))
+}
