@@ -29,9 +29,11 @@ impl Found {
     }
 }
 
+type Parser = fn(&[u8]) -> Outcome<Found>;
+
 /// Parsers in the order in which they are asked: those whose first byte decides come first, text last, and SSH behind HTTP,
 /// because a server may send any text before its identification.
-const ORDER: [fn(&[u8]) -> Outcome<Found>; 6] = [
+const ORDER: [Parser; 6] = [
     |b| tls::parse(b).map(Found::Tls),
     |b| smb::parse(b).map(Found::Smb),
     |b| rpc::parse(b).map(|()| Found::DceRpc),

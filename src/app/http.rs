@@ -5,9 +5,9 @@ use crate::base::WireText;
 
 /// What the first line said.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Facts {
+pub(super) struct Facts {
     /// The first line without its end; `None` where it was cut.
-    pub line: Option<WireText>,
+    pub(super) line: Option<WireText>,
 }
 
 /// Longest first line waited for (RFC 9112 section 3 recommends at least 8000 octets).
@@ -17,7 +17,7 @@ const MAX_LINE: usize = 8 * 1024;
 const MAX_METHOD: usize = 24;
 
 /// Recognises a request or status line at the start of one side's bytes.
-pub fn parse(bytes: &[u8]) -> Outcome<Facts> {
+pub(super) fn parse(bytes: &[u8]) -> Outcome<Facts> {
     match starts_with(bytes, b"HTTP/") {
         Outcome::Evidence(()) => status(bytes),
         Outcome::NeedMore => Outcome::NeedMore,

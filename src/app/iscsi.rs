@@ -9,15 +9,15 @@ use crate::base::WireText;
 
 /// What one side said while logging in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Facts {
+pub(super) struct Facts {
     /// This side sent login requests.
-    pub asks: bool,
+    pub(super) asks: bool,
     /// `InitiatorName`.
-    pub initiator: Option<WireText>,
+    pub(super) initiator: Option<WireText>,
     /// `TargetName`.
-    pub target: Option<WireText>,
+    pub(super) target: Option<WireText>,
     /// Status class (high byte) and detail of the response that ended the login; 0x0000 is success.
-    pub status: Option<u16>,
+    pub(super) status: Option<u16>,
 }
 
 const HEADER: usize = 48;
@@ -32,7 +32,7 @@ const FULL_FEATURE: u8 = 3;
 const MAX_DATA: usize = 8192;
 
 /// Recognises a login request or response at the start of one side's bytes.
-pub fn parse(bytes: &[u8]) -> Outcome<Facts> {
+pub(super) fn parse(bytes: &[u8]) -> Outcome<Facts> {
     let Some(&opcode) = bytes.first() else { return Outcome::NeedMore };
     if !matches!(opcode, REQUEST | RESPONSE) || !fits(bytes, opcode) {
         return Outcome::No;

@@ -6,10 +6,10 @@ use super::reader::Reader;
 
 /// What the first messages said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Facts {
+pub(super) struct Facts {
     /// The dialect this side chose, where it is a server: as on the wire (0x0311), 0 for SMB 1. 0x02ff is a server that answered an
     /// SMB 1 negotiate and whose final choice was not seen.
-    pub dialect: Option<u16>,
+    pub(super) dialect: Option<u16>,
 }
 
 const SESSION_MESSAGE: u8 = 0x00;
@@ -25,7 +25,7 @@ const WILDCARD: u16 = 0x02ff;
 const MAX_MESSAGES: usize = 4;
 
 /// Recognises SMB at the start of one side's bytes.
-pub fn parse(bytes: &[u8]) -> Outcome<Facts> {
+pub(super) fn parse(bytes: &[u8]) -> Outcome<Facts> {
     match bytes.first() {
         None => Outcome::NeedMore,
         Some(&SESSION_MESSAGE) => message(bytes).map(|()| Facts { dialect: dialect(bytes) }),
@@ -76,22 +76,21 @@ fn message(bytes: &[u8]) -> Outcome<()> {
     }
 }
 
-/// `81 00 00 44`, then the called and the calling name, each 32 half-bytes as letters (RFC 1001 section 14.1).
+/// `81 00 00 44`, then the called name: 32 half-bytes as letters (RFC 1001 section 14.1). The calling name behind it is not needed.
 fn session_request(bytes: &[u8]) -> Outcome<()> {
     let fits = |(i, b): (usize, &u8)| match i {
         0 => true,
         1 | 2 => *b == 0,
         3 => *b == 68,
-        4 | 38 => *b == 32,
-        37 | 71 => *b == 0,
+        4 => *b == 32,
+        37 => *b == 0,
         _ => matches!(b, b'A'..=b'P'),
     };
-    if !bytes.iter().take(72).enumerate().all(fits) {
+    if !bytes.iter().take(38).enumerate().all(fits) {
         Outcome::No
     } else if bytes.len() < 38 {
         Outcome::NeedMore
     } else {
-        // The called name is enough; that it stays enough is why the rest is compared only as far as it came.
         Outcome::Evidence(())
     }
 }
@@ -163,6 +162,12 @@ pub(super) mod tests {
         framed(&h)
     }
 
+    /// A NetBIOS session request to `*SMBSERVER`.
+    pub(in crate::app) fn session_request() -> Vec<u8> {
+        let name = [&[32][..], b"CKFDENECFDEFFCFGEFFCCACACACACACA", &[0]].concat();
+        [&[0x81, 0, 0, 68][..], &name, &name].concat()
+    }
+
     fn negotiate_1(reply: bool, index: u16) -> Vec<u8> {
         let mut h = b"\xffSMB\x72\0\0\0\0".to_vec();
         h.push(if reply { 0x98 } else { 0x18 });
@@ -195,8 +200,7 @@ pub(super) mod tests {
 
     #[test]
     fn netbios_sessions_are_known_by_their_names() {
-        let name = [&[32][..], b"CKFDENECFDEFFCFGEFFCCACACACACACA", &[0]].concat();
-        let request = [&[0x81, 0, 0, 68][..], &name, &name].concat();
+        let request = session_request();
         assert_eq!(parse(&request), Outcome::Evidence(Facts::default()));
         assert_eq!(parse(&request[..37]), Outcome::NeedMore);
         assert_eq!(parse(&[0x81, 0, 0, 68, 33]), Outcome::No);

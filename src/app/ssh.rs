@@ -8,9 +8,9 @@ use crate::base::WireText;
 
 /// What an identification said.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Facts {
+pub(super) struct Facts {
     /// The whole identification without its line end; `None` where the line was cut, too long, or not printable.
-    pub identification: Option<WireText>,
+    pub(super) identification: Option<WireText>,
 }
 
 /// Longest identification, line end included (RFC 4253 section 4.2).
@@ -21,7 +21,7 @@ const MAX_IDENTIFICATION: usize = 255;
 const MAX_PREAMBLE: usize = 4096;
 
 /// Recognises an identification at the start of one side's bytes.
-pub fn parse(bytes: &[u8]) -> Outcome<Facts> {
+pub(super) fn parse(bytes: &[u8]) -> Outcome<Facts> {
     let mut rest = bytes;
     loop {
         match identification(rest) {

@@ -21,6 +21,8 @@ fn samples() -> Vec<(Speaks, Vec<u8>)> {
         known(P::Tls, vec![21, 3, 3, 0, 2, 2, 40]),
         known(P::Smb, smb::tests::negotiate(None)),
         known(P::Smb, [smb::tests::negotiate(Some(0x02ff)), smb::tests::negotiate(Some(0x0311))].concat()),
+        known(P::Smb, smb::tests::session_request()),
+        known(P::Smb, [vec![0x82, 0, 0, 0], smb::tests::negotiate(Some(0x0210))].concat()),
         known(P::DceRpc, [w.bind(Some((6, 32))), w.request(2, 1, 3)].concat()),
         known(P::DceRpc, [w.bind_ack(), w.mapped(2, &[49154])].concat()),
         known(P::Iscsi, iscsi::tests::request()),
@@ -104,6 +106,28 @@ fn a_service_that_answers_as_itself_is_not_contradicted_by_a_stray_client() {
     let e = evidence(&from_start(&[b"GET / HTTP/1.0\r\n"]), &from_start(&[b"SSH-2.0-x\r\n"]));
     assert!(!e.confirms(AppProto::Ssh) && !e.contradicts(AppProto::Ssh));
     assert!(e.contradicts(AppProto::Smb));
+}
+
+#[test]
+fn crafted_streams_cost_no_more_than_their_bytes() {
+    let w = Wire::CLASSIC;
+    let cap = usize::try_from(Stream::CAP_MAPPER).unwrap();
+    // One call id for everything, whole answers never, a header at every piece, and bytes one by one from the end.
+    let client = [w.bind(None), w.request(2, 1, 3).repeat(cap / 100)].concat();
+    let server = [w.bind_ack(), [5, 0, 2, 1, 0x10, 0, 0, 0, 24, 0, 0, 0].repeat(cap / 12)].concat();
+    let mut backwards = Stream::new(Stream::CAP_MAPPER);
+    backwards.set_from_start(true);
+    for (n, b) in server.iter().enumerate().rev().filter(|(n, _)| n % 3 != 2 || *n < 200) {
+        let n = u32::try_from(n).unwrap();
+        backwards.insert(i64::from(n), &[*b], stamp(n));
+    }
+    let e = evidence(&from_start(&[&client]), &backwards);
+    assert_eq!(e.speaks, [Speaks::Known(AppProto::DceRpc), Speaks::Known(AppProto::DceRpc)]);
+    assert!(e.mapper.is_empty());
+    let lines = b"a\n".repeat(cap / 2);
+    assert_eq!(speaks(&lines), Speaks::Other);
+    let tiny = [22, 3, 1, 0, 1, 1].repeat(cap / 6);
+    assert_eq!(speaks(&tiny), Speaks::Other);
 }
 
 /// Samples with a few bytes changed, cut or repeated: nearer to real trouble than noise.

@@ -15,7 +15,7 @@ use crate::base::WireText;
 
 /// What the first message said.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Facts {
+pub(super) enum Facts {
     /// A whole ClientHello.
     Client {
         /// The server name asked for.
@@ -48,15 +48,12 @@ const MAX_FRAGMENT: u16 = 1 << 14;
 /// Longest hello believed; real ones stay below a few KiB.
 const MAX_HELLO: usize = 1 << 17;
 
-/// Handshake bytes needed to recognise a hello: type, 24-bit length, version.
-const RECOGNISED: usize = 6;
-
 /// Extension numbers (IANA "TLS ExtensionType Values").
 const SERVER_NAME: u16 = 0;
 const SUPPORTED_VERSIONS: u16 = 43;
 
 /// Recognises a hello or alert at the start of one side's bytes.
-pub fn parse(bytes: &[u8]) -> Outcome<Facts> {
+pub(super) fn parse(bytes: &[u8]) -> Outcome<Facts> {
     match bytes.first() {
         None => Outcome::NeedMore,
         Some(&ALERT) => alert(bytes),
@@ -134,7 +131,7 @@ fn fragment<'a>(r: &mut Reader<'a>) -> Outcome<&'a [u8]> {
     }
 }
 
-/// The body length of a hello, from its first bytes.
+/// The body length of a hello, from its first six bytes: type, 24-bit length, version.
 fn recognised(message: &[u8]) -> Outcome<usize> {
     let mut r = Reader::big(message);
     match r.u8() {
@@ -148,10 +145,7 @@ fn recognised(message: &[u8]) -> Outcome<usize> {
     }
     match (r.u8(), r.u8()) {
         (Some(3), Some(0..=4)) => Outcome::Evidence(length),
-        (None | Some(3), None) => {
-            debug_assert!(message.len() < RECOGNISED);
-            Outcome::NeedMore
-        }
+        (None | Some(3), None) => Outcome::NeedMore,
         _ => Outcome::No,
     }
 }

@@ -27,21 +27,21 @@ const MAX_FACTS: usize = 64;
 const MAX_ANSWERS: usize = 1024;
 
 /// Recognises a bind or its answer at the start of one side's bytes.
-pub fn parse(bytes: &[u8]) -> Outcome<()> {
+pub(super) fn parse(bytes: &[u8]) -> Outcome<()> {
     pdu::first(bytes)
 }
 
 /// What a connection said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Facts {
+pub(super) struct Facts {
     /// Binds, authentication, unreadable or negative answers of the endpoint mapper.
-    pub facts: Vec<AppFacts>,
+    pub(super) facts: Vec<AppFacts>,
     /// What the endpoint mapper gave out.
-    pub answers: Vec<MapperAnswer>,
+    pub(super) answers: Vec<MapperAnswer>,
 }
 
 /// Follows a connection over the kept bytes of both sides, in which `client` asks.
-pub fn follow(client: &[Piece], server: &[Piece]) -> Facts {
+pub(super) fn follow(client: &[Piece], server: &[Piece]) -> Facts {
     let mut replies = Replies::of(&pdu::walk(server));
     let mut follower = Follower::default();
     for pdu in pdu::walk(client) {

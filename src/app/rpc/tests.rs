@@ -95,6 +95,8 @@ impl Wire {
         stub.extend([0; 16]);
         self.long(&mut stub, 2);
         self.tower(&mut stub, &tower(SRVSVC, 0x07, 135));
+        stub.resize(stub.len().next_multiple_of(4) + 20, 0);
+        stub.extend(self.u32(4));
         let body = [self.u32(0), self.u16(context), self.u16(operation), stub].concat();
         self.pdu(pdu::REQUEST, 3, call, &body, None)
     }
@@ -115,7 +117,7 @@ impl Wire {
         let mut stub = vec![0; 20];
         let n = u32::try_from(towers.len()).unwrap();
         stub.extend(self.u32(n));
-        [4, 0, n].map(|v| self.long(&mut stub, v));
+        [4, 0, n].iter().for_each(|v| self.long(&mut stub, *v));
         (0..n).for_each(|i| self.long(&mut stub, 0x10 + i));
         towers.iter().for_each(|t| self.tower(&mut stub, t));
         stub.resize(stub.len().next_multiple_of(4), 0);
