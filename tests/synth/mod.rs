@@ -1,5 +1,5 @@
 //! Packets written by hand, as frames and as capture files.
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
 pub mod random;
 
