@@ -136,9 +136,11 @@ impl Draft {
     /// Of the hosts that deploy to the target or ask a server for 443, the one that asks is the console.
     fn by_console(&mut self, uses: &BTreeSet<Use>) {
         self.by_deployment(uses);
-        for u in uses.iter().filter(|u| matches!(u.port, 135 | 445) && self.is(u.server, Role::TargetWindows)) {
-            let only_deploys = !self.is(u.asker, Role::MountServer) && !self.is(u.asker, Role::Repository);
-            if only_deploys {
+        for u in uses.iter().filter(|u| matches!(u.port, 135 | 445)) {
+            let deploys = self.is(u.server, Role::TargetWindows)
+                && !self.is(u.asker, Role::MountServer)
+                && !self.is(u.asker, Role::Repository);
+            if deploys {
                 self.give(u.asker, Role::Console, format!("deploys to {} over tcp/{}", u.server, u.port));
             }
         }

@@ -1,7 +1,6 @@
 //! One settled demand as the report tells it: what was seen, what follows, what to do next.
 
 use super::presence::Presence;
-use super::rules::fallback_service;
 use super::seen::Seen;
 use super::settle::Settled;
 use super::summary::Judged;
@@ -33,7 +32,7 @@ pub(super) fn requirement(j: &Judged<'_, '_>, s: &Settled) -> Requirement {
         reason: told.reason(),
         symptom: troubled.then(|| rule.blocked_symptom.clone()),
         next_step: told.next_step(),
-        fallback: fallback_service(port).map(|f| f.to_string()),
+        fallback: port.fallback_service().map(|f| f.to_string()),
         substituted_by: s.substituted_by.map(|p| format!("{}/{p}", port.service.proto)),
         settle_at: s.settle_at.iter().map(|&h| words::host(j.site, h)).collect(),
         in_view: s.in_view,
