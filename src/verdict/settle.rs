@@ -4,7 +4,7 @@ use super::expand::Demand;
 use super::presence::{Evidence, Named, Presence};
 use super::rules::Rules;
 use super::seen::Seen;
-use super::sound::Ground;
+use super::sound::{Ground, Progress};
 use super::words;
 use crate::base::Time;
 use crate::matrix::{Need, RulePort};
@@ -140,9 +140,13 @@ impl Settler<'_, '_> {
             return Some(decided(Outcome::Inconclusive, Cause::EarlierStep, because));
         }
         let least = self.rules.list.get(d.rule).map_or(3, |r| r.rule.least_packets);
-        Some(match self.ground.doubt(d, least, self.later_step(all, s)) {
+        Some(match self.ground.doubt(d, least, self.progress(all, s)) {
             Some((cause, because)) => Settled {
-                settle_at: if cause == Cause::PairUnseen { d.drivers.clone() } else { Vec::new() },
+                settle_at: match cause {
+                    Cause::PairUnseen => d.drivers.clone(),
+                    Cause::Time => self.first_step_out_of_sight(all),
+                    _ => Vec::new(),
+                },
                 ..decided(Outcome::Inconclusive, cause, because)
             },
             None => Settled { cause: None, ..decided(Outcome::Missing, Cause::PairUnseen, String::new()) },
@@ -195,6 +199,23 @@ impl Settler<'_, '_> {
         all.iter().filter(|l| l.demand.stage > blocked.demand.stage && same_restore(all, l, blocked)).any(|l| {
             l.presence.flows.iter().filter_map(|&i| self.seen.get(i)).any(|s| Some(s.began()) >= failed_at)
         })
+    }
+
+    /// Hosts that drive the first required step which no point sees: where a restore that is not seen here would show.
+    fn first_step_out_of_sight(&self, all: &[Settled]) -> Vec<HostId> {
+        let hidden = |x: &&Settled| {
+            x.demand.need == Need::Required
+                && x.demand.stage.is_some_and(|s| s > 1)
+                && x.outcome != Outcome::NotApplicable
+                && self.ground.view(&x.demand).out_of_sight.is_some()
+        };
+        all.iter().find(hidden).map(|x| x.demand.drivers.clone()).unwrap_or_default()
+    }
+
+    fn progress(&self, all: &[Settled], s: &Settled) -> Progress {
+        let shows = |x: &Settled| self.rules.list.get(x.demand.rule).is_some_and(|r| r.rule.shows_restore());
+        let restore_seen = all.iter().any(|x| x.presence.attempted() && shows(x));
+        Progress { restore_seen, later: self.later_step(all, s) }
     }
 
     /// When something of a later stage was first seen.

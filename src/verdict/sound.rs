@@ -28,6 +28,15 @@ pub(super) struct Ground<'a, 'p> {
     pub(super) no_site: bool,
 }
 
+/// What the other demands say of the restore.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Progress {
+    /// Whether any driver tried a step that only a restore takes.
+    pub(super) restore_seen: bool,
+    /// When something of a later step was first seen.
+    pub(super) later: Option<Time>,
+}
+
 /// How a demand's pairs lie to the observation points.
 #[derive(Debug)]
 pub(super) struct View {
@@ -56,11 +65,11 @@ impl Ground<'_, '_> {
     }
 
     /// Why a demand's absence cannot be claimed; `None` where it can.
-    pub(super) fn doubt(&self, d: &Demand, least_packets: u64, later: Option<Time>) -> Option<Doubt> {
+    pub(super) fn doubt(&self, d: &Demand, least_packets: u64, progress: Progress) -> Option<Doubt> {
         if self.no_site {
             return Some((Cause::PairUnseen, "without a site nothing is claimed absent".to_owned()));
         }
-        Self::pairs(d).find_map(|pair| self.pair_doubt(pair, least_packets)).or_else(|| self.time(d, later))
+        Self::pairs(d).find_map(|pair| self.pair_doubt(pair, least_packets)).or_else(|| self.time(progress))
     }
 
     /// Why the absence of flows between a pair cannot be claimed: every point has a reason.
@@ -102,7 +111,11 @@ impl Ground<'_, '_> {
     }
 
     /// Whether the capture covers the restore.
-    fn time(&self, d: &Demand, later: Option<Time>) -> Option<Doubt> {
+    fn time(&self, progress: Progress) -> Option<Doubt> {
+        if !progress.restore_seen {
+            let text = "no step of a restore was seen: it may have stopped elsewhere, before this one was due";
+            return Some((Cause::Time, text.to_owned()));
+        }
         let covered = |w: &crate::site::Window| {
             self.points.iter().any(|p| p.span().is_some_and(|(a, b)| a <= w.from && w.to <= b) && !has_hole(p, w.from, w.to))
         };
@@ -110,11 +123,10 @@ impl Ground<'_, '_> {
             let open = self.site.windows.iter().find(|w| !covered(w))?;
             return Some((Cause::Time, format!("the window from {} to {} is not wholly inside a capture", open.from, open.to)));
         }
-        let Some(later) = later else {
+        let Some(later) = progress.later else {
             let text = "nothing of a later step was seen and the site names no [[window]]: the capture may not cover this step";
             return Some((Cause::Time, text.to_owned()));
         };
-        let _ = d;
         if let Some(s) = self.under_way() {
             let text = format!("{} was already under way when the capture began: earlier steps may lie before it", s.id.0);
             return Some((Cause::Time, text));

@@ -44,9 +44,10 @@ impl Judged<'_, '_> {
     }
 }
 
-/// Whether no input of the case recorded how many packets it lost.
+/// Whether some input of the case recorded no drop counter at all. Tools differ in which of the two they fill.
 pub(super) fn loss_unknown(j: &Judged<'_, '_>) -> bool {
-    j.points.iter().flat_map(|p| &p.observation.inputs).any(|i| matches!(i.loss_kernel, Known::Unknown))
+    let unknown = |k: Known<u64>| matches!(k, Known::Unknown);
+    j.points.iter().flat_map(|p| &p.observation.inputs).any(|i| unknown(i.loss_kernel) && unknown(i.loss_interface))
 }
 
 /// The verdict and why, the most important first.
