@@ -235,10 +235,7 @@ fn unanswered_needs_three_seconds_or_twice_the_last_interval_after_the_last_syn(
         assert_eq!(a.outcome, expected, "second SYN at {second}, capture until {end}: {}", a.reason);
     }
     let seen = seen_until(&[elsewhere(0), syn(0), syn(S)], 2 * S + 200 * MS);
-    assert_eq!(
-        judged(&seen, Known::Unknown)[0].reason,
-        "the capture ended 1.2 s after the last SYN, 3.0 s are needed"
-    );
+    assert_eq!(judged(&seen, Known::Unknown)[0].reason, "the capture ended 1.2 s after the last SYN, 3.0 s are needed");
 }
 
 #[test]
@@ -251,7 +248,11 @@ fn a_hole_closes_the_window() {
         (Outcome::Undetermined, "the capture has a hole 1.0 s after the last SYN, 3.0 s are needed")
     );
     seen.holes = vec![Hole { from: Time::from_nanos(0), to: Time::from_nanos(S) }];
-    assert_eq!(judged(&seen, Known::Unknown)[0].outcome, Outcome::Unanswered, "a hole before the last SYN does no harm");
+    assert_eq!(
+        judged(&seen, Known::Unknown)[0].outcome,
+        Outcome::Unanswered,
+        "a hole before the last SYN does no harm"
+    );
 }
 
 #[test]
@@ -260,10 +261,7 @@ fn unanswered_needs_a_proven_return_path() {
     let a = outcome(&syns);
     assert_eq!(
         (a.outcome, a.reason.as_str()),
-        (
-            Outcome::Undetermined,
-            "no packet from 10.0.0.2 towards 10.0.0.1's side was seen: return path unproven"
-        )
+        (Outcome::Undetermined, "no packet from 10.0.0.2 towards 10.0.0.1's side was seen: return path unproven")
     );
     // Later in the capture counts too; another VLAN, another pair or the wrong direction does not.
     let with = |p: Pk| outcome(&[&syns[..], &[p]].concat()).outcome;
@@ -363,5 +361,8 @@ fn the_table_is_read_without_the_index_too() {
     let direction = orient(&seen.flows[0], &PortSet::none());
     let context = AttemptContext { open: Span::from_secs(3), hole: false, return_path: true, resp_ttl: None };
     let a = attempt(&seen.flows[0], &direction, &context);
-    assert_eq!((a.outcome, a.first, a.decided.unwrap().time), (Outcome::Unanswered, seen.flows[0].first, Time::from_nanos(S)));
+    assert_eq!(
+        (a.outcome, a.first, a.decided.unwrap().time),
+        (Outcome::Unanswered, seen.flows[0].first, Time::from_nanos(S))
+    );
 }

@@ -82,9 +82,15 @@ impl Fold {
     /// Takes in the next segment, read again where its guess was wrong.
     fn take(&mut self, mut done: Done, again: impl FnOnce(&SegmentReport) -> Option<Done>) {
         let done = match &self.report {
+            None => Some(done),
             Some(before) if before.finished => None,
-            Some(before) if !done.report.follows(before) => again(before),
-            _ => Some(done),
+            Some(before) => {
+                if done.report.follows(before) {
+                    Some(done)
+                } else {
+                    again(before)
+                }
+            }
         };
         let Some(done) = done else { return };
         self.report = Some(done.report);

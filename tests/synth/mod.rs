@@ -26,13 +26,29 @@ pub fn addr(host: u8) -> IpAddr {
 
 #[derive(Clone, Debug)]
 pub enum Body {
-    Tcp { seq: u32, ack: u32, flags: u8, window: u16, payload: Vec<u8> },
-    Udp { payload: Vec<u8> },
+    Tcp {
+        seq: u32,
+        ack: u32,
+        flags: u8,
+        window: u16,
+        payload: Vec<u8>,
+    },
+    Udp {
+        payload: Vec<u8>,
+    },
     /// Type, code and the 8 bytes of the quoted transport header.
-    Icmp { ty: u8, code: u8, quoted: Option<(u8, Point, Point, u32)> },
+    Icmp {
+        ty: u8,
+        code: u8,
+        quoted: Option<(u8, Point, Point, u32)>,
+    },
     /// The first fragment of a UDP datagram.
-    First { id: u16 },
-    Later { id: u16 },
+    First {
+        id: u16,
+    },
+    Later {
+        id: u16,
+    },
 }
 
 /// A packet to be.

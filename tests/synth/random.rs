@@ -57,12 +57,13 @@ fn tcp() -> impl Strategy<Value = Body> {
 
 fn packet() -> impl Strategy<Value = Pk> {
     let quoted = (prop_oneof![3 => Just(6_u8), 1 => Just(17_u8)], tuple(), any::<bool>(), 0..4_usize);
-    let icmp = (prop_oneof![Just((3, 1)), Just((3, 3)), Just((3, 13)), Just((3, 4)), Just((11, 0)), Just((8, 0))], quoted)
-        .prop_map(|((ty, code), (proto, (a, b), swap, i))| {
-            let (a, b) = if swap { (b, a) } else { (a, b) };
-            let seq = ISNS.get(i).copied().unwrap_or(7);
-            Body::Icmp { ty, code, quoted: (ty != 8).then_some((proto, a, b, seq)) }
-        });
+    let icmp =
+        (prop_oneof![Just((3, 1)), Just((3, 3)), Just((3, 13)), Just((3, 4)), Just((11, 0)), Just((8, 0))], quoted)
+            .prop_map(|((ty, code), (proto, (a, b), swap, i))| {
+                let (a, b) = if swap { (b, a) } else { (a, b) };
+                let seq = ISNS.get(i).copied().unwrap_or(7);
+                Body::Icmp { ty, code, quoted: (ty != 8).then_some((proto, a, b, seq)) }
+            });
     let body = prop_oneof![
         12 => tcp(),
         3 => (1..30_usize).prop_map(|n| Body::Udp { payload: vec![3; n] }),
