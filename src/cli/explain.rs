@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use portwitness::base::RunError;
 use portwitness::matrix;
 
-use super::output::Out;
+use super::output::{self, Out};
 
 const EXAMPLE: &str = "\
 Example:
@@ -26,6 +26,8 @@ pub(super) struct Args {
 /// Looks the rule up and prints it.
 pub(super) fn run(args: &Args) -> Result<u8, RunError> {
     let matrix = matrix::load(&args.rules)?;
-    Out::new().text(&matrix::text::explain(&matrix, &args.rule)?)?;
+    let ids = matrix.sets.iter().flat_map(|s| &s.rules).map(|r| r.id.as_str());
+    let text = matrix::text::explain(&matrix, &args.rule, output::width());
+    Out::new().quoting(&text.ok_or_else(|| super::unknown("rule", &args.rule, ids))?)?;
     Ok(0)
 }

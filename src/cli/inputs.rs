@@ -153,9 +153,11 @@ mod tests {
         names.iter().map(PathBuf::from).collect()
     }
 
-    fn shape(groups: &[Group]) -> Vec<(Option<&str>, Vec<(u32, String, u64)>)> {
-        let inputs = |g: &Group| g.inputs.iter().map(|i| (i.id.0, i.source.name(), i.repeats)).collect();
-        groups.iter().map(|g| (g.name.as_deref(), inputs(g))).collect()
+    /// `place: number name repeats, ...`
+    fn shape(groups: &[Group]) -> Vec<String> {
+        let input = |i: &Input| format!("{} {} {}", i.id.0, i.source.name(), i.repeats);
+        let inputs = |g: &Group| g.inputs.iter().map(input).collect::<Vec<_>>().join(", ");
+        groups.iter().map(|g| format!("{}: {}", g.name.as_deref().unwrap_or("none"), inputs(g))).collect()
     }
 
     #[test]
@@ -167,10 +169,10 @@ mod tests {
         assert_eq!(
             shape(&groups),
             [
-                (Some("mount-server"), vec![(0, "mnt-2.pcapng".into(), 0), (2, "d/mnt-1.pcapng".into(), 0)]),
-                (None, vec![(1, "x.pcap".into(), 1)]),
-                (Some("repository"), vec![(3, "rep.pcap".into(), 0)]),
-                (Some("mirror"), vec![(4, "span.pcap".into(), 0)]),
+                "mount-server: 0 mnt-2.pcapng 0, 2 d/mnt-1.pcapng 0",
+                "none: 1 x.pcap 1",
+                "repository: 3 rep.pcap 0",
+                "mirror: 4 span.pcap 0",
             ]
         );
     }

@@ -6,7 +6,7 @@ use portwitness::base::RunError;
 use portwitness::config::read_text;
 use portwitness::matrix::{self, Matrix, Severity};
 
-use super::output::Out;
+use super::output::{self, Out};
 
 const EXAMPLE: &str = "\
 Example:
@@ -61,18 +61,23 @@ enum Command {
 pub(super) fn run(args: Args) -> Result<u8, RunError> {
     match args.command {
         Command::Lint { file } => return lint(&file),
-        Command::List { rules } => Out::new().text(&matrix::text::list(&rules.load()?))?,
-        Command::Show { id, rules } => Out::new().text(&matrix::text::show(&rules.load()?, &id)?)?,
+        Command::List { rules } => Out::new().quoting(&matrix::text::list(&rules.load()?, output::width()))?,
+        Command::Show { id, rules } => show(&id, &rules.load()?)?,
     }
     Ok(0)
 }
 
+fn show(id: &str, matrix: &Matrix) -> Result<(), RunError> {
+    let ids = matrix.sets.iter().map(|s| s.id.as_str());
+    let text = matrix::text::show(matrix, id, output::width()).ok_or_else(|| super::unknown("rule set", id, ids))?;
+    Out::new().quoting(&text)
+}
+
 /// Findings are the result here, not an error of the run: they go to standard output.
 fn lint(file: &Path) -> Result<u8, RunError> {
-    let found = matrix::lint(&read_text(file, "rules file")?, &file.display().to_string());
-    let mut text: String = found.iter().map(|d| format!("{}\n\n", d.error)).collect();
-    let errors = found.iter().filter(|d| d.severity == Severity::Error).count();
-    text.push_str(&format!("{}: {errors} errors, {} warnings\n", file.display(), found.len() - errors));
-    Out::new().text(&text)?;
-    Ok(u8::from(errors > 0))
+    let name = file.display().to_string();
+    let found = matrix::lint(&read_text(file, "rules file")?, &name);
+    let errors = found.iter().any(|d| d.severity == Severity::Error);
+    Out::new().quoting(&matrix::text::lint(&name, &found))?;
+    Ok(u8::from(errors))
 }

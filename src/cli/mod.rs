@@ -18,6 +18,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use clap::error::ErrorKind;
 use portwitness::base::{RunError, visible};
+use portwitness::site::nearest;
 
 /// Exit status of a run that could not answer.
 const FAILED: u8 = 2;
@@ -93,6 +94,17 @@ fn told(error: &RunError) -> String {
             text.strip_prefix("error: ").map_or_else(|| text.clone(), str::to_owned)
         }
     }
+}
+
+/// A name that does not exist, with the nearest one that does, or all of them where none is near and they are few.
+fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> RunError {
+    let known: Vec<&str> = known.collect();
+    let hint = match nearest(name, known.iter().copied()) {
+        Some(near) => format!("did you mean '{near}'?"),
+        None if known.len() <= 8 => format!("expected one of {}", known.join(", ")),
+        None => "\"portwitness matrix list\" lists them".to_owned(),
+    };
+    RunError::Config(format!("there is no {what} '{}'; {hint}", visible(name)))
 }
 
 /// Says something on standard error. Lines are kept, anything else a terminal would obey is made visible.

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::io::{self, BufWriter, ErrorKind, IsTerminal as _, StdoutLock, Write};
 
-use portwitness::base::RunError;
+use portwitness::base::{RunError, visible};
 use portwitness::report::text::Style;
 
 /// Columns where there is no terminal to ask.
@@ -36,6 +36,11 @@ pub(super) fn style(color: Color, verbose: bool) -> Style {
     let terminal = io::stdout().is_terminal();
     let columns = terminal.then(terminal_size::terminal_size).flatten().map(|(w, _)| w.0);
     Place { terminal, columns, var: |name| std::env::var_os(name) }.style(color, verbose)
+}
+
+/// Columns to wrap at.
+pub(super) fn width() -> usize {
+    style(Color::Never, false).width
 }
 
 impl Place {
@@ -84,9 +89,14 @@ impl Out {
         }
     }
 
-    /// Writes a text.
+    /// Writes a text that is fit to print.
     pub(super) fn text(self, text: &str) -> Result<(), RunError> {
         self.write(|w| w.write_all(text.as_bytes()))
+    }
+
+    /// Writes a text that quotes a file: what a terminal would obey in it becomes visible.
+    pub(super) fn quoting(self, text: &str) -> Result<(), RunError> {
+        self.write(|w| text.lines().try_for_each(|line| writeln!(w, "{}", visible(line))))
     }
 }
 

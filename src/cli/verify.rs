@@ -131,12 +131,19 @@ fn print(report: &Report, config: &Config) -> Result<(), RunError> {
     }
 }
 
-/// Says which of the site's patterns found no capture: a misspelt one would silently lose its place.
+/// Where some capture has no place and some place no capture, a pattern may be misspelt: its place would be lost silently.
+/// Not so where the site has a place for all that is left over.
 fn unclaimed(site: &Site, groups: &[Group]) {
+    if site.points.iter().any(|p| p.captures.is_empty()) {
+        return;
+    }
     let given = |name: &str| groups.iter().any(|g| g.name.as_deref() == Some(name));
+    let Some(stray) = groups.iter().find(|g| g.name.is_none()) else { return };
+    let stray: Vec<String> = stray.inputs.iter().map(|i| i.source.name()).collect();
+    let file = site.path.as_deref().unwrap_or_default();
     for point in site.points.iter().filter(|p| !p.captures.is_empty() && !given(&p.name)) {
-        let site = site.path.as_deref().unwrap_or_default();
-        complain(&format!("{site}: no capture of {} was given (expected {})", point.name, point.captures.join(", ")));
+        let (name, patterns, stray) = (&point.name, point.captures.join(", "), stray.join(", "));
+        complain(&format!("{file}: observation point {name} expects {patterns}, which does not match {stray}"));
     }
 }
 

@@ -51,7 +51,7 @@ fn cells(f: &FlowRecord, style: &Style) -> Vec<String> {
         f.proto.to_string(),
         format!("{orig} {arrow} {resp}"),
         f.direction.word().to_owned(),
-        f.conn_state.clone(),
+        if f.conn_state.is_empty() { "-".to_owned() } else { f.conn_state.clone() },
         f.attempt.clone(),
         app.to_owned(),
         traffic,
@@ -66,7 +66,10 @@ fn cells(f: &FlowRecord, style: &Style) -> Vec<String> {
     cells
 }
 
-/// `10.0.0.1:445`, `[fd00::1]:445`
+/// `10.0.0.1:445`, `[fd00::1]:445`; the bare address where there are no ports (they are stored as 0).
 pub(super) fn socket(addr: &str, port: u16) -> String {
+    if port == 0 {
+        return addr.to_owned();
+    }
     if addr.contains(':') { format!("[{addr}]:{port}") } else { format!("{addr}:{port}") }
 }

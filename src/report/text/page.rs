@@ -141,7 +141,7 @@ impl Page {
         let total = |n: usize| indent + widths.iter().take(n).map(|w| w + 2).sum::<usize>().saturating_sub(2);
         let stacked = total(columns) > self.style.width;
         // On a narrow terminal the column under the second would leave no room for text.
-        let under = (indent + widths.first().map_or(0, |w| w + 2)).min(self.style.width / 3);
+        let under = (indent + widths.first().map_or(0, |w| w + 2)).min(self.style.width / 2);
         for row in &rows {
             let beside = if stacked { columns.saturating_sub(1) } else { columns };
             self.cells(indent, row, widths.get(..beside).unwrap_or_default());

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use super::moment::Clock;
 use super::page::{Ink, Page, Row};
 use super::plural;
-use crate::report::{FlowRecord, Outcome, Report, Requirement};
+use crate::report::flows::socket;
+use crate::report::{EndRecord, FlowRecord, Outcome, Report, Requirement};
 
 /// Evidence lines per requirement without `--verbose`.
 const EVIDENCE: usize = 2;
@@ -66,14 +67,13 @@ impl<'a> Blocks<'a> {
         page.bullet(2, mark(r.outcome), &format!("{} {} {}{cause}", r.rule, r.service, r.outcome.words()));
         page.field(4, "path", &path(r));
         page.field(4, "seen", &r.reason);
+        match &r.next_step {
+            Some(next) => page.field(4, "next", next),
+            None if r.settle_at.is_empty() => {}
+            None => page.field(4, "next", &format!("a capture at {} would tell", r.settle_at.join(" or "))),
+        }
         if let Some(symptom) = r.symptom.as_deref().filter(|_| fails(r)) {
             page.field(4, "product", symptom);
-        }
-        if let Some(next) = &r.next_step {
-            page.field(4, "next", next);
-        }
-        if !r.settle_at.is_empty() {
-            page.field(4, "settle", &format!("a capture at {} would tell", r.settle_at.join(" or ")));
         }
         details(page, r);
         self.evidence(page, r);
@@ -88,7 +88,7 @@ impl<'a> Blocks<'a> {
         for (i, flow) in flows.take(shown).enumerate() {
             let label = if i == 0 { "evidence" } else { "" };
             page.field(4, label, &format!("{} {}", frame(flow), self.clock.moment(flow.first)));
-            page.field(4, "", &format!("{}, {} ({})", ends(flow), flow.attempt, flow.conn_state));
+            page.field(4, "", &format!("{}, {}", ends(flow), attempt(flow)));
             if page.verbose() {
                 page.field(4, "", &format!("{}; {}", flow.id.0, flow.attempt_reason));
             }
@@ -176,11 +176,16 @@ pub(super) fn frame(flow: &FlowRecord) -> String {
     format!("{}:{}", flow.input, flow.first_frame)
 }
 
+/// `unanswered (S0)`; only TCP has connection states.
+pub(super) fn attempt(flow: &FlowRecord) -> String {
+    if flow.conn_state.is_empty() { flow.attempt.clone() } else { format!("{} ({})", flow.attempt, flow.conn_state) }
+}
+
 /// `con01 10.77.0.10:50011 → tgt01 10.77.1.20:49154`
 pub(super) fn ends(flow: &FlowRecord) -> String {
-    let end = |e: &crate::report::EndRecord| {
+    let end = |e: &EndRecord| {
         let host = e.host.as_ref().map_or(String::new(), |h| format!("{h} "));
-        format!("{host}{}", crate::report::flows::socket(&e.addr, e.port))
+        format!("{host}{}", socket(&e.addr, e.port))
     };
     format!("{} → {}", end(&flow.orig), end(&flow.resp))
 }

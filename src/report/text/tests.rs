@@ -25,16 +25,16 @@ fn a_blocked_row_is_on_the_first_screen_with_what_to_do() {
         path      con01 (10.77.0.10) → tgt01 (10.77.1.20)
         seen      The endpoint mapper of tgt01 named tcp/49154; 4 SYNs to it in 7.0
                   s met silence, while tcp/135 answered on the same path.
-        product   RPC function call failed; the RPC server is unavailable (1722,
-                  0x800706BA).
         next      Allow tcp/49152-65535 from con01 (10.77.0.10) to tgt01
                   (10.77.1.20) on the firewall between them.
+        product   RPC function call failed; the RPC server is unavailable (1722,
+                  0x800706BA).
         evidence  restore.pcap:118 2026-11-20 21:00:03.250 UTC (22:00:03 +01:00)
                   con01 10.77.0.10:50011 → tgt01 10.77.1.20:49154, unanswered (S0)
                   restore.pcap:131 2026-11-20 21:00:03.250 UTC (22:00:03 +01:00)
                   con01 10.77.0.10:50012 → tgt01 10.77.1.20:49154, unanswered (S0)
                   and 1 more flow (--verbose)
-        filter    ip.addr == 10.77.0.10 && ip.addr == 10.77.1.20 && tcp.port == 49154
+        wireshark ip.addr == 10.77.0.10 && ip.addr == 10.77.1.20 && tcp.port == 49154
 
     Requirements
       ✓ satisfied    image.rpc-deploy      tcp/135          required
@@ -50,7 +50,7 @@ fn a_blocked_row_is_on_the_first_screen_with_what_to_do() {
         seen      no rule lets a mount server open tcp/3389 at a Windows target
         evidence  restore.pcap:220 2026-11-20 21:00:03.250 UTC (22:00:03 +01:00),
                   established
-        filter    tcp.port == 50050 && tcp.port == 3389 && ip.addr == 10.77.0.12 && ip.addr == 10.77.1.20
+        wireshark tcp.port == 50050 && tcp.port == 3389 && ip.addr == 10.77.0.12 && ip.addr == 10.77.1.20
 
     Related traffic (explained by companion sets or exceptions)
       • DNS (infrastructure): udp/53, 1 flow: mnt01 (10.77.0.12) → 10.0.0.53

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::moment::{Clock, size};
 use super::page::{Ink, Page};
 use super::plural;
-use super::requirements::{ends, frame};
+use super::requirements::{attempt, ends, frame};
 use crate::report::{Class, EndRecord, FlowRecord, Report};
 
 /// Groups printed per section without `--verbose`: a port scan has thousands.
@@ -126,7 +126,7 @@ fn one(page: &mut Page, clock: &Clock, f: &FlowRecord) {
     page.bullet(2, ("•", Ink::Plain), &format!("{} {}: {class}{assumed}", ends(f), f.proto));
     page.field(4, "id", &f.id.0);
     page.field(4, "when", &format!("{}, {}", clock.span(f.first, f.last), frame(f)));
-    page.field(4, "attempt", &format!("{} ({}): {}", f.attempt, f.conn_state, f.attempt_reason));
+    page.field(4, "attempt", &format!("{}: {}", attempt(f), f.attempt_reason));
     let sides = format!(
         "{} / {} out, {} / {} back, direction by {}",
         plural(f.orig_packets, "packet"),
@@ -157,6 +157,7 @@ fn who(end: &EndRecord) -> String {
     end.host.as_ref().map_or_else(|| end.addr.clone(), |h| format!("{h} ({})", end.addr))
 }
 
+/// `tcp/445`; `icmp` where there are no ports.
 fn service(flow: &FlowRecord) -> String {
-    format!("{}/{}", flow.proto, flow.resp.port)
+    if flow.resp.port == 0 { flow.proto.to_string() } else { format!("{}/{}", flow.proto, flow.resp.port) }
 }
