@@ -48,7 +48,8 @@ reason = "sshd moved, change 4711"
 "#;
 
 fn load(text: &str) -> Result<(Site, Vec<site::ConfigError>), Vec<site::ConfigError>> {
-    site::load("site.toml", text, &Matrix::embedded())
+    static MATRIX: std::sync::LazyLock<Matrix> = std::sync::LazyLock::new(Matrix::embedded);
+    site::load("site.toml", text, &MATRIX)
 }
 
 fn good(text: &str) -> Site {
@@ -423,4 +424,13 @@ fn files_that_are_no_site_are_named() {
     1:12 invalid float, expected `inf` | words are written in double quotes
     2:7 unclosed table, expected `]`
     ");
+}
+
+#[test]
+fn no_text_stops_the_loader() {
+    let text = EXAMPLE.replace("sshd moved", "sshd zog um: \u{e4}\u{1f980}\t");
+    for (at, _) in text.char_indices() {
+        let _ = load(&text[..at]);
+        let _ = load(&format!("{}\u{1f980}{}", &text[..at], &text[at..]));
+    }
 }

@@ -189,7 +189,7 @@ impl<'a> Fields<'a> {
         let node = self.get(key)?;
         let number = integer(node);
         if number.is_none() {
-            wrong_type(self.doc, node, &format!("'{key}'"), "a whole number");
+            wrong_type(self.doc, node, &format!("'{key}'"), "a whole number, 0 or more");
         }
         number
     }
@@ -308,4 +308,32 @@ pub(crate) fn wrong_type(doc: &Doc<'_>, node: &Node<'_>, what: &str, expected: &
         is => format!("a {is}"),
     };
     doc.error(node.span(), format!("{what} is {is}"), Some(format!("expected {expected}")));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_counted_in_characters_and_errors_come_in_order() {
+        let source = "a = \"\u{e4}\u{1f980}\"\nb = [\"\u{e4}\", 5]\n";
+        let doc = Doc::new("f", source);
+        let tree = doc.parse().unwrap();
+        let fields = Fields::new(&doc, (tree.get_ref(), 0..0), "a file", &["b"]);
+        assert_eq!(fields.texts("b").len(), 1);
+        assert_eq!(fields.number("b"), None);
+        drop(tree);
+        let places: Vec<_> = doc.finish().0.iter().map(|e| (e.line, e.column)).collect();
+        assert_eq!(places, [(1, 1), (2, 5), (2, 11)]);
+    }
+
+    #[test]
+    fn a_misspelt_key_is_not_missing_as_well() {
+        let doc = Doc::new("f", "reson = \"x\"");
+        let tree = doc.parse().unwrap();
+        let fields = Fields::new(&doc, (tree.get_ref(), 0..0), "a file", &["reason"]);
+        assert!(fields.required("reason", "a reason").is_none());
+        drop(tree);
+        assert_eq!(doc.finish().0.len(), 1);
+    }
 }

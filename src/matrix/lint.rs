@@ -43,7 +43,11 @@ pub(super) fn check(doc: &Doc<'_>, parsed: &Parsed) {
         ports(doc, rule, places);
         each(doc, rule, places);
         contradictions(doc, rule, places);
-        reach(doc, &parsed.set, rule, places);
+    }
+    // A word that could not be read may be what makes a rule reachable.
+    if !doc.failed() {
+        let rules = parsed.set.rules.iter().zip(&parsed.places);
+        rules.for_each(|(rule, places)| reach(doc, &parsed.set, rule, places));
     }
 }
 

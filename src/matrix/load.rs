@@ -19,7 +19,8 @@ pub const EMBEDDED: [(&str, &str); 4] = [
 impl Matrix {
     /// The rule sets that are part of the program. A test holds them free of errors.
     pub fn embedded() -> Self {
-        let sets = EMBEDDED.iter().filter_map(|(file, text)| read(file, text).ok()).map(|p| p.set).collect();
+        let set = |(file, text): &(&str, &str)| parse::parse(&Doc::new(file, text), text).map(|parsed| parsed.set);
+        let sets = EMBEDDED.iter().filter_map(set).collect();
         Self::ordered(sets)
     }
 
@@ -80,7 +81,7 @@ fn read(file: &str, text: &str) -> Result<Parsed, Vec<ConfigError>> {
 /// Rule ids are unique over all sets: overrides and reports name rules by them.
 fn clashes(parsed: &Parsed, sets: &[RuleSet], file: &str, text: &str) -> Vec<ConfigError> {
     let at = |span, message, help: &str| ConfigError::at(file, text, span, message, Some(help.to_owned()));
-    if sets.iter().any(|s| s.set_is(&parsed.set.id)) {
+    if sets.iter().any(|s| s.id == parsed.set.id) {
         let message = format!("two of the given files are called '{}'", parsed.set.id);
         return vec![at(parsed.id_span.clone(), message, "give each rules file its own id")];
     }
@@ -91,12 +92,6 @@ fn clashes(parsed: &Parsed, sets: &[RuleSet], file: &str, text: &str) -> Vec<Con
         Some(at(place.id.clone(), message, &help))
     };
     parsed.set.rules.iter().zip(&parsed.places).filter_map(clash).collect()
-}
-
-impl RuleSet {
-    fn set_is(&self, id: &str) -> bool {
-        self.id == id
-    }
 }
 
 /// Files, and in place of folders the rules files in them, by name.

@@ -5,6 +5,7 @@ mod load;
 mod model;
 mod parse;
 mod parse_rule;
+pub mod text;
 mod vocab;
 
 pub use lint::{Diagnostic, Severity};

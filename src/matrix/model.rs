@@ -272,3 +272,49 @@ impl Matrix {
         said.peek().is_none() || said.any(|p| p.when.iter().any(|c| operations.iter().any(|&o| c.holds(o, facts))))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_condition_holds_where_all_its_parts_do_and_not_all_of_unless() {
+        let files = Condition { is_export_as: Some(ExportAs::Files), is_os: Some(Os::Windows), ..Condition::default() };
+        let condition = Condition {
+            operations: vec![Operation::Export],
+            unless: Some(Box::new(files.clone())),
+            ..Condition::default()
+        };
+        let given = |export_as, os| RestoreFacts { export_as, os, ..RestoreFacts::default() };
+        assert!(condition.holds(Operation::Export, &given(None, None)));
+        assert!(condition.holds(Operation::Export, &given(Some(ExportAs::Files), None)), "the system is not known");
+        assert!(!condition.holds(Operation::Export, &given(Some(ExportAs::Files), Some(Os::Windows))));
+        assert!(!condition.holds(Operation::Publish, &given(None, None)));
+        assert!(!files.holds(Operation::Export, &given(Some(ExportAs::Files), None)));
+    }
+
+    #[test]
+    fn whether_a_restore_point_is_given_can_be_asked() {
+        let unsaid = Condition { restore_to_given: Some(false), ..Condition::default() };
+        let latest = RestoreFacts { restore_to: Some(RestoreTo::Latest), ..RestoreFacts::default() };
+        assert!(unsaid.holds(Operation::Publish, &RestoreFacts::default()));
+        assert!(!unsaid.holds(Operation::Publish, &latest));
+    }
+
+    #[test]
+    fn a_need_of_its_own_leaves_permitted_ports_alone() {
+        let source = Source {
+            peer: Peer::AnyRole,
+            drives: vec![Operation::Publish],
+            may: vec![Operation::Export],
+            need: BTreeMap::from([(Operation::InstantRecovery, Need::Expected)]),
+            when: Condition::default(),
+        };
+        let drive = |operation, port| source.drive(operation, &RestoreFacts::default(), port);
+        assert_eq!(drive(Operation::Publish, Need::Required), Some(Need::Required));
+        assert_eq!(drive(Operation::InstantRecovery, Need::Required), Some(Need::Expected));
+        assert_eq!(drive(Operation::InstantRecovery, Need::Permitted), Some(Need::Permitted));
+        assert_eq!(drive(Operation::Export, Need::Required), None);
+        assert!(source.allowed(Operation::Export, &RestoreFacts::default()));
+    }
+}

@@ -31,9 +31,11 @@ pub(super) fn parse(doc: &Doc<'_>, source: &str) -> Option<Parsed> {
     let fields = Fields::new(doc, (tree.get_ref(), 0..0), "a rules file", known);
     let id_span = fields.get("id").map_or(0..0, toml::Spanned::span);
     let kind = kind(&fields);
+    let id = fields.required("id", "a name such as \"veeam-oracle-13.0.1\"");
+    let title = fields.required("title", "one line that says what the file is about");
     let mut set = RuleSet {
-        id: fields.required("id", "a name such as \"veeam-oracle-13.0.1\"").map(|t| t.text.to_owned())?,
-        title: fields.required("title", "one line that says what the file is about").map(|t| t.text.to_owned())?,
+        id: id.map(|t| t.text.to_owned()).unwrap_or_default(),
+        title: title.map(|t| t.text.to_owned()).unwrap_or_default(),
         kind,
         build: fields.text("build").map(|t| t.text.to_owned()),
         page: fields.text("page").map(|t| t.text.to_owned()),

@@ -133,10 +133,20 @@ fn to(fields: &Fields<'_>) -> Vec<Peer> {
         fields.missing("to", "the roles that are connected to, such as to = [\"repository\"]");
     }
     let texts = fields.texts("to");
+    not_empty(fields, "to", "the roles that are connected to, such as to = [\"repository\"]");
     texts.iter().filter_map(|text| peer(fields.doc, text)).collect()
 }
 
+/// An empty list is as good as none.
+fn not_empty(fields: &Fields<'_>, key: &str, expected: &str) {
+    let Some(node) = fields.get(key) else { return };
+    if node.get_ref().as_array().is_some_and(|items| items.is_empty()) {
+        fields.doc.error(node.span(), format!("'{key}' is empty"), Some(format!("expected {expected}")));
+    }
+}
+
 fn sources(fields: &Fields<'_>, kind: SetKind) -> Vec<(Source, Range<usize>)> {
+    not_empty(fields, "from", "[[rule.from]] tables");
     let doc = fields.doc;
     let Some(node) = fields.get("from") else {
         fields.missing("from", "[[rule.from]] tables, or a list such as from = [\"any-role\"]");
@@ -214,6 +224,7 @@ fn needs(fields: &Fields<'_>) -> BTreeMap<Operation, Need> {
 }
 
 fn ports(fields: &Fields<'_>, kind: SetKind) -> Vec<(RulePort, Range<usize>)> {
+    not_empty(fields, "port", "[[rule.port]] tables");
     let Some(node) = fields.get("port") else {
         fields.missing("port", "[[rule.port]] tables, or a list such as port = [\"udp/53\"]");
         return Vec::new();

@@ -231,11 +231,8 @@ impl Hosts {
                 _ => None,
             };
             let own_span = self.os_spans.get(given.host.0).cloned().flatten();
-            for (os, span) in
-                [by_role.map(|(_, os, span)| (*os, span.clone())), implied.map(|os| (os, given.span.clone()))]
-                    .into_iter()
-                    .flatten()
-            {
+            let by_role = by_role.map(|(_, os, span)| (*os, span.clone()));
+            for (os, span) in by_role.into_iter().chain(implied.map(|os| (os, given.span.clone()))) {
                 if let Some(had) = host.os.filter(|&had| had != os) {
                     let help = "a host has one operating system; a second one is a host of its own".to_owned();
                     let message = format!("host '{}' cannot be both {had} and {os}", host.label);

@@ -143,3 +143,36 @@ pub(super) fn windows(fields: &Fields<'_>, zone: &Zone) -> Vec<Window> {
     }
     windows
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What one value is read as, in a zone.
+    fn read(value: &str, zone: Option<&str>) -> Option<String> {
+        let text = format!("at = {value}\n{}", zone.map(|z| format!("timezone = \"{z}\"")).unwrap_or_default());
+        let doc = Doc::new("f", &text);
+        let tree = doc.parse()?;
+        let fields = Fields::new(&doc, (tree.get_ref(), 0..0), "a file", &["at", "timezone"]);
+        let zone = Zone::read(&fields);
+        until(&doc, fields.get("at")?, "'at'", &zone).map(|t| t.to_string())
+    }
+
+    #[test]
+    fn an_offset_wins_and_local_times_need_a_zone() {
+        let berlin = Some("Europe/Berlin");
+        assert_eq!(read("2026-07-01T12:00:00Z", berlin).as_deref(), Some("2026-07-01T12:00:00.000000000Z"));
+        assert_eq!(read("2026-07-01T12:00:00", berlin).as_deref(), Some("2026-07-01T10:00:00.000000000Z"));
+        assert_eq!(read("\"2026-07-01 12:00\"", berlin).as_deref(), Some("2026-07-01T10:00:00.000000000Z"));
+        assert_eq!(read("2026-07-01T12:00:00", None), None);
+        assert_eq!(read("2026-03-29T02:30:00", berlin), None, "the clocks skip it");
+    }
+
+    #[test]
+    fn a_date_lasts_to_its_end() {
+        assert_eq!(read("2026-07-01", None).as_deref(), Some("2026-07-01T23:59:59.999999999Z"));
+        assert_eq!(read("2026-07-01", Some("Europe/Berlin")).as_deref(), Some("2026-07-01T21:59:59.999999999Z"));
+        assert_eq!(read("12:00:00", Some("UTC")), None);
+        assert_eq!(read("\"2026-13-01\"", None), None);
+    }
+}
