@@ -139,9 +139,12 @@ pub struct Problem {
     pub count: u64,
 }
 
+/// Offset and frame of the first problem of a kind, and how many there were.
+type Place = (Option<u64>, Option<u64>, u64);
+
 /// Problems by (input, kind, detail): the first place and the count. Bounded, deterministic, mergeable in any grouping.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Problems(BTreeMap<(InputId, ProblemKind, String), (Option<u64>, Option<u64>, u64)>);
+pub struct Problems(BTreeMap<(InputId, ProblemKind, String), Place>);
 
 impl Problems {
     /// Most distinct problems kept; later distinct details of a kind are counted under "more kinds".

@@ -174,7 +174,6 @@ impl Reader {
         }
         let time = interface.resolution.time(packet.ticks, interface.offset);
         let number = section.base.saturating_add(packet.interface);
-        self.count_drops(packet.interface, drops, time);
         let begin = self.window.start_of_next() + PACKET_DATA;
         Ok(Step::Frame(Found {
             data: begin..begin + kept,
@@ -183,16 +182,8 @@ impl Reader {
             interface: number,
             link,
             time,
+            drops,
         }))
-    }
-
-    fn count_drops(&mut self, interface: u32, drops: Option<u64>, time: Option<crate::base::Time>) {
-        let (Some(drops), Some(tally)) = (drops, self.tallies.get_mut(interface as usize)) else { return };
-        tally.counted += 1;
-        tally.dropped = tally.dropped.saturating_add(drops);
-        if let Some(time) = time {
-            self.meta.add_drops(time, drops);
-        }
     }
 
     /// A Simple Packet Block (section 4.4): the section's first interface, no time.
@@ -214,7 +205,7 @@ impl Reader {
         };
         let begin = self.window.start_of_next() + DATA;
         let kept = captured.min(KEPT) as usize;
-        let (interface, time) = (number, Some(time));
-        Ok(Step::Frame(Found { data: begin..begin + kept, original, captured, interface, link, time }))
+        let (interface, time, drops) = (number, Some(time), None);
+        Ok(Step::Frame(Found { data: begin..begin + kept, original, captured, interface, link, time, drops }))
     }
 }

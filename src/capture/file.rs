@@ -210,7 +210,7 @@ impl CaptureFile {
 
     /// Where the first segment begins.
     pub fn first_segment(&self) -> SegmentStart {
-        SegmentStart::Exact { offset: self.start.0, context: self.start.1.clone() }
+        SegmentStart::Exact { offset: 0, context: self.start.1.clone() }
     }
 
     /// A start for a segment somewhere in the file.
@@ -235,10 +235,10 @@ impl CaptureFile {
 
     fn reader_at(&self, offset: u64, context: Context, end: u64) -> Option<Reader> {
         let Bytes::File(file, _) = &self.bytes else { return None };
-        let source = Source::File { file: Arc::clone(file), pos: offset };
         // The file header belongs to the first segment's bytes.
-        let begin = if offset == self.start.0 { 0 } else { offset };
-        Some(Reader::new(self.input, Window::new(source, offset, &[]), context, begin, end))
+        let pos = offset.max(self.start.0);
+        let source = Source::File { file: Arc::clone(file), pos };
+        Some(Reader::new(self.input, Window::new(source, pos, &[]), context, offset, end))
     }
 }
 

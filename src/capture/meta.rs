@@ -38,8 +38,9 @@ pub struct InputMeta {
     /// Drops beyond those dated in `drops`.
     pub further_drops: u64,
     pub(super) span: Option<(Time, Time)>,
-    /// Times of the first and last frame in file order, to compare with the neighbouring segments.
-    pub(super) ends: Option<(Time, Time)>,
+    /// In file order, the first frame that has a time and its number, and the last one's time: to compare with the
+    /// neighbouring segments.
+    pub(super) ends: Option<((Time, u64), Time)>,
     pub(super) backwards: u64,
     pub(super) backwards_at: Option<u64>,
     pub(super) interfaces: BTreeMap<u32, InterfaceMeta>,
@@ -120,7 +121,7 @@ impl InputMeta {
             self.backwards += 1;
             self.backwards_at = self.backwards_at.or(Some(number));
         }
-        self.ends = Some(self.ends.map_or((time, time), |(first, _)| (first, time)));
+        self.ends = Some(self.ends.map_or(((time, number), time), |(first, _)| (first, time)));
         self.span = Some(self.span.map_or((time, time), |(min, max)| (min.min(time), max.max(time))));
     }
 
@@ -137,15 +138,16 @@ impl InputMeta {
 
     /// Adds the meta of what follows in the same input.
     pub fn append(&mut self, later: Self) {
-        if let (Some((_, last)), Some((first, _))) = (self.ends, later.ends)
+        let shifted = later.ends.map(|((t, n), last)| ((t, n + self.packets), last));
+        if let (Some((_, last)), Some(((first, number), _))) = (self.ends, shifted)
             && first < last
         {
             self.backwards += 1;
-            self.backwards_at = self.backwards_at.or(Some(self.packets + 1));
+            self.backwards_at = self.backwards_at.or(Some(number));
         }
         self.backwards_at = self.backwards_at.or(later.backwards_at.map(|n| n + self.packets));
         self.backwards += later.backwards;
-        self.ends = merge(self.ends, later.ends, |a, b| (a.0, b.1));
+        self.ends = merge(self.ends, shifted, |a, b| (a.0, b.1));
         self.span = merge(self.span, later.span, |a, b| (a.0.min(b.0), a.1.max(b.1)));
         self.links.extend(later.links);
         self.packets += later.packets;

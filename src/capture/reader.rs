@@ -53,6 +53,8 @@ pub(super) struct Found {
     pub(super) link: LinkType,
     /// `None` where the record's time cannot be represented.
     pub(super) time: Option<Time>,
+    /// Drops since the packet before, where the record counts them.
+    pub(super) drops: Option<u64>,
 }
 
 /// What one record was.
@@ -223,12 +225,15 @@ impl Reader {
                 self.meta.links.insert(found.link);
             }
             tally.packets += 1;
+            tally.counted += u64::from(found.drops.is_some());
+            tally.dropped = tally.dropped.saturating_add(found.drops.unwrap_or(0));
         }
         let Some(time) = found.time else {
             self.add_problem(ProblemKind::TimeOutOfRange, String::new(), at, Some(self.meta.packets));
             return None;
         };
         self.meta.add_time(time, self.meta.packets);
+        self.meta.add_drops(time, found.drops.unwrap_or(0));
         self.context.carried = Some(time);
         Some(found)
     }
@@ -272,6 +277,7 @@ impl Reader {
             interface: 0,
             link: header.link,
             time: Some(Time::from_nanos(nanos)),
+            drops: None,
         }))
     }
 }

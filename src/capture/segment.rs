@@ -81,8 +81,13 @@ impl SegmentReport {
     /// Whether this segment, begun by a guess, is what reading on from the end of `before` would have given.
     ///
     /// Where it is not, its frames must be dropped and the segment be read again from [`SegmentReport::next`] of `before`.
-    pub fn follows(&self, before: &Self) -> bool {
-        !before.finished && self.started_at == Some(before.ended_at) && self.start == before.end.format
+    /// Where it is, it takes over from `before` what only that one knew.
+    pub fn follows(&mut self, before: &Self) -> bool {
+        let follows = !before.finished && self.started_at == Some(before.ended_at) && self.start == before.end.format;
+        if follows {
+            self.end.carried = self.end.carried.or(before.end.carried);
+        }
+        follows
     }
 
     /// How to read on.

@@ -80,7 +80,7 @@ struct Fold {
 
 impl Fold {
     /// Takes in the next segment, read again where its guess was wrong.
-    fn take(&mut self, done: Done, again: impl FnOnce(&SegmentReport) -> Option<Done>) {
+    fn take(&mut self, mut done: Done, again: impl FnOnce(&SegmentReport) -> Option<Done>) {
         let done = match &self.report {
             Some(before) if before.finished => None,
             Some(before) if !done.report.follows(before) => again(before),

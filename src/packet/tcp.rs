@@ -22,7 +22,8 @@ pub(super) fn parse(layer: Layer<'_>, first_fragment: Option<u32>) -> Result<Tcp
     }
     let h: &[u8; NEEDED] = layer.header("TCP header")?;
     let header_len = u32::from(h[12] >> 4) * 4;
-    if header_len < HEADER || header_len > layer.len {
+    // A first fragment may end inside the options; its flags are good all the same.
+    if header_len < HEADER || header_len > layer.len && first_fragment.is_none() {
         return Err(Issue::malformed("TCP data offset"));
     }
     let payload = layer.after(header_len);
@@ -74,5 +75,9 @@ mod tests {
             s[12] = offset;
             assert_eq!(parse(Layer::new(&s, 0), None).unwrap_err(), Issue::malformed("TCP data offset"));
         }
+        let mut s = SEGMENT;
+        s[12] = 0x70;
+        let first = parse(Layer::new(&s, 0), Some(9)).unwrap();
+        assert_eq!((first.payload, first.payload_len, first.first_fragment), (&[][..], 0, Some(9)));
     }
 }

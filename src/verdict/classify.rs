@@ -121,7 +121,9 @@ impl Classifier<'_, '_> {
         if hits.iter().any(|h| self.state(s, h) == AppState::Confirmed) {
             hits.sort_by_key(|h| self.state(s, h) != AppState::Confirmed);
         } else if let Some(reason) = self.two_readings(&hits, companion) {
-            return Classed { hits, ..Classed::new(Class::Ambiguous, reason) };
+            let settled = companion.iter().filter(|h| self.state(s, h) == AppState::Confirmed).copied().collect();
+            let ambiguous = || Classed { hits, ..Classed::new(Class::Ambiguous, reason) };
+            return self.related(s, settled).unwrap_or_else(ambiguous);
         }
         let Some(naming) = hits.first().copied() else { return Classed::unrelated() };
         let state = self.state(s, &naming);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::rules::{Rules, fallback_service};
+use super::rules::Rules;
 use super::seen::Seen;
 use super::settle::Settled;
 use crate::base::{Proto, Service};
@@ -88,7 +88,7 @@ fn opened(rules: &Rules<'_>, site: &Site) -> Opened {
                         (false, _) => Kind::Needed,
                     };
                     mark(&mut opened, (from, to, port.service.proto), port.service, kind);
-                    if let Some(f) = fallback_service(port) {
+                    if let Some(f) = port.fallback_service() {
                         let kind = if r.is_companion() { Kind::Companion } else { Kind::Fallback };
                         mark(&mut opened, (from, to, f.proto), f, kind);
                     }

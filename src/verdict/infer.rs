@@ -135,15 +135,30 @@ impl Draft {
 
     /// Of the hosts that deploy to the target or ask a server for 443, the one that asks is the console.
     fn by_console(&mut self, uses: &BTreeSet<Use>) {
-        for u in uses.iter().filter(|u| matches!(u.port, 135 | 445) && self.is(u.server, Role::TargetWindows)).collect::<Vec<_>>() {
-            let only_deploys = !self.is(u.asker, Role::MountServer) && !self.is(u.asker, Role::Repository);
-            if only_deploys {
+        self.by_deployment(uses);
+        for u in uses.iter().filter(|u| matches!(u.port, 135 | 445)) {
+            let deploys = self.is(u.server, Role::TargetWindows)
+                && !self.is(u.asker, Role::MountServer)
+                && !self.is(u.asker, Role::Repository);
+            if deploys {
                 self.give(u.asker, Role::Console, format!("deploys to {} over tcp/{}", u.server, u.port));
             }
         }
         for u in uses.iter().filter(|u| u.port == 443) {
             if self.is(u.asker, Role::Console) && !self.is(u.server, Role::Console) {
                 self.give(u.server, Role::BackupServer, format!("is asked by the console {} for tcp/443", u.asker));
+            }
+        }
+    }
+
+    /// Shares and the endpoint mapper of one host, both asked for by another: a deployment, where nothing surer was seen.
+    fn by_deployment(&mut self, uses: &BTreeSet<Use>) {
+        if self.has(Role::TargetWindows) {
+            return;
+        }
+        for u in uses.iter().filter(|u| u.port == 445) {
+            if uses.iter().any(|v| (v.asker, v.server, v.port) == (u.asker, u.server, 135)) {
+                self.give(u.server, Role::TargetWindows, format!("is asked by {} for tcp/135 and tcp/445", u.asker));
             }
         }
     }

@@ -6,6 +6,7 @@
 
 mod assemble;
 mod classify;
+mod draft;
 mod expand;
 mod exposure;
 mod infer;
@@ -20,6 +21,7 @@ mod sound;
 mod summary;
 mod words;
 
+pub use draft::draft_site;
 pub use record::flow_record;
 
 use crate::matrix::Matrix;

@@ -1,7 +1,6 @@
 //! What the flows themselves say of a requirement: working, blocked, or open. Presence needs no soundness.
 
 use super::expand::Demand;
-use super::rules::fallback_service;
 use super::seen::{Seen, Worked};
 use crate::base::{Service, Time};
 use crate::matrix::{Healing, RulePort};
@@ -79,7 +78,7 @@ impl Evidence<'_, '_> {
     /// Decides a demand on a rule's port from flows alone.
     pub(super) fn presence(&self, d: &Demand, port: &RulePort) -> Presence {
         let primary = self.attempts(d, port, port.service, port.healing);
-        let fallback = fallback_service(port).map(|s| self.attempts(d, port, s, Healing::Range)).unwrap_or_default();
+        let fallback = port.fallback_service().map(|s| self.attempts(d, port, s, Healing::Range)).unwrap_or_default();
         let mut found = decide(&primary, &fallback);
         found.healed = primary.healed.clone();
         if found.outcome.is_none() && port.healing == Healing::Mapper {

@@ -1,12 +1,11 @@
 //! One settled demand as the report tells it: what was seen, what follows, what to do next.
 
 use super::presence::Presence;
-use super::rules::fallback_service;
 use super::seen::Seen;
 use super::settle::Settled;
 use super::summary::Judged;
 use super::words;
-use crate::matrix::{Rule, RulePort};
+use crate::matrix::{Need, Rule, RulePort};
 use crate::report::{Cause, Outcome, Requirement};
 
 /// The report's form of a settled demand.
@@ -33,7 +32,7 @@ pub(super) fn requirement(j: &Judged<'_, '_>, s: &Settled) -> Requirement {
         reason: told.reason(),
         symptom: troubled.then(|| rule.blocked_symptom.clone()),
         next_step: told.next_step(),
-        fallback: fallback_service(port).map(|f| f.to_string()),
+        fallback: port.fallback_service().map(|f| f.to_string()),
         substituted_by: s.substituted_by.map(|p| format!("{}/{p}", port.service.proto)),
         settle_at: s.settle_at.iter().map(|&h| words::host(j.site, h)).collect(),
         in_view: s.in_view,
@@ -147,7 +146,19 @@ impl Telling<'_, '_> {
         if super::summary::loss_unknown(self.j) {
             text.push_str(" (capture loss unknown)");
         }
+        if let Some(earlier) = self.unproven_earlier_step() {
+            text.push_str(&format!("; {earlier}, an earlier step, was not seen working either: this one may never have been due"));
+        }
         text
+    }
+
+    /// The first required step before this one that no capture shows working.
+    fn unproven_earlier_step(&self) -> Option<&str> {
+        let stage = self.s.demand.stage?;
+        let earlier = |s: &&Settled| s.demand.stage.is_some_and(|n| n < stage) && s.demand.need == Need::Required;
+        let open = self.j.settled.iter().filter(earlier);
+        let first = open.into_iter().find(|s| !s.is_satisfied() && s.outcome != Outcome::NotApplicable)?;
+        Some(rule_of(self.j, first).0.id.as_str())
     }
 
     fn inconclusive(&self) -> String {

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::base::{Proto, Service, Time};
+use crate::base::{Proto, Time};
 use crate::matrix::{Matrix, Operation, Os, Peer, RestoreFacts, Role, Rule, RulePort, RuleSet, SetKind, Source};
-use crate::site::{Change, HostId, Override, Site};
+use crate::site::{HostId, Override, Site};
 
 /// One rule as it applies here.
 #[derive(Clone, Debug)]
@@ -167,12 +167,11 @@ pub(super) fn expired(expires: Option<Time>, at: Option<Time>) -> bool {
 
 fn apply(r: &mut InForce<'_>, o: &Override, index: usize) {
     let ports = r.rule.ports.iter_mut().zip(r.changed.iter_mut()).zip(r.skipped.iter_mut());
-    for ((port, changed), skipped) in ports.filter(|((p, _), _)| o.port.is_none_or(|s| s == p.service)) {
+    for ((port, changed), skipped) in ports.filter(|((p, _), _)| o.is_about(p)) {
         *changed = Some(index);
-        match o.change {
-            Change::Service(service) => port.service = service,
-            Change::Need(need) => port.need = need,
-            Change::Skip => *skipped = true,
+        match o.apply(port) {
+            Some(other) => *port = other,
+            None => *skipped = true,
         }
     }
 }
@@ -192,9 +191,4 @@ fn covers(p: &RulePort, proto: Proto, port: u16) -> Option<(bool, u32)> {
     }
     let fallback = p.fallback.filter(|f| p.service.proto == proto && f.contains(port))?;
     Some((true, fallback.count()))
-}
-
-/// The fallback of a port as a service.
-pub(super) fn fallback_service(p: &RulePort) -> Option<Service> {
-    p.fallback.map(|ports| Service { proto: p.service.proto, ports })
 }

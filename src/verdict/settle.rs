@@ -159,23 +159,29 @@ impl Settler<'_, '_> {
     }
 
     /// Whether an earlier failure explains that a demand was never due: why, and whether that is certain enough for
-    /// `not_reached`. A failure of the same stage may have ended the restore first, or not.
+    /// `not_reached`. A failure of the same stage may have ended the restore first, or not; a port that the mapper named and
+    /// nobody tried here was probably dropped before this place.
     fn stopped(&self, all: &[Settled], s: &Settled) -> Option<(String, bool)> {
         let stage = s.demand.stage?;
         let concerns = |b: &Settled| b.demand.each.is_none() || same_restore(all, b, s);
-        let stoppers = all.iter().filter(|b| b.outcome == Outcome::Blocked && b.fails() && concerns(b));
+        let stops = |b: &Settled| {
+            (b.outcome == Outcome::Blocked && b.fails()) || b.cause == Some(Cause::MapperPortUntried)
+        };
         let mut best: Option<(String, bool)> = None;
-        for b in stoppers {
+        for b in all.iter().filter(|b| stops(b) && concerns(b) && !self.followed(all, b)) {
             let b_stage = b.demand.stage.unwrap_or(u8::MAX);
             let earlier_port = b.demand.rule == s.demand.rule && b.demand.port < s.demand.port;
             let earlier = b_stage < stage || earlier_port;
-            if !(earlier || b_stage == stage) || self.followed(all, b) {
+            if !earlier && b_stage != stage {
                 continue;
             }
             let id = self.rules.list.get(b.demand.rule).map_or("?", |r| r.rule.id.as_str());
             let service = self.port(&b.demand).map(|p| p.service.to_string()).unwrap_or_default();
-            let why = format!("{id} {service} is blocked, and nothing of a later step followed");
-            if earlier {
+            let blocked = b.outcome == Outcome::Blocked;
+            let what = if blocked { "is blocked" } else { "was never tried on the port the endpoint mapper named" };
+            let which = if earlier { "" } else { " at the same stage" };
+            let why = format!("{id} {service}{which} {what}, and nothing of a later step followed");
+            if earlier && blocked {
                 return Some((why, true));
             }
             best = best.or(Some((why, false)));

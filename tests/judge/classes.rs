@@ -136,7 +136,8 @@ fn an_expired_exception_is_ignored_and_reported() {
 
 #[test]
 fn ambiguous_where_ranges_overlap_on_a_shared_host_until_a_login_settles_it() {
-    let site = site().replace("repository     = [\"10.77.0.13\"]", "repository     = [\"10.77.0.12\"]");
+    let shared = site().replace("repository     = [\"10.77.0.13\"]", "repository     = [\"10.77.0.12\"]");
+    let site = format!("operations = [\"export\"]\nexport_as = \"files\"\n{shared}");
     let with = |app| {
         let mut w = World::clean().without(6162);
         w.tcp(CONSOLE, MOUNT, 3262, 60.0).works(app);

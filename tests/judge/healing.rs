@@ -32,6 +32,7 @@ fn an_earlier_success_heals_nothing() {
 #[test]
 fn a_success_of_another_pair_heals_nothing() {
     let mut w = World::clean();
+    w.ping(BACKUP, TARGET, 18.0);
     w.tcp(BACKUP, TARGET, 445, 19.0).unanswered();
     assert_eq!(outcome(&w.judge(&site()), "image.rpc-deploy", "tcp/445"), Outcome::Blocked);
 }

@@ -88,7 +88,7 @@ fn a_snaplen_that_cuts_headers_forbids_it() {
 #[test]
 fn the_responders_direction_alone_forbids_it() {
     let mut w = gap();
-    let mount = MOUNT.parse().unwrap();
+    let mount: std::net::IpAddr = MOUNT.parse().unwrap();
     for f in &mut w.flows {
         for (i, e) in f.key.ends.iter().enumerate() {
             if e.addr == mount {

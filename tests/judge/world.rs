@@ -1,6 +1,6 @@
 //! Hand-made observations: flows written as facts, so that every case of the judge can be posed without packets.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 
 use portwitness::app::{AppProto, Evidence, MapperAnswer, Speaks};
 use portwitness::base::{FrameRef, InputId, Known, Proto, Stamp, Time};
@@ -105,7 +105,7 @@ impl World {
 
     /// Removes flows from a host to a responder's port.
     pub fn without_from(mut self, from: &str, port: u16) -> Self {
-        let from = from.parse().unwrap();
+        let from: IpAddr = from.parse().unwrap();
         self.flows.retain(|f| {
             !(f.key.ends.iter().any(|e| e.port == port) && f.key.ends.iter().any(|e| e.addr == from && e.port != port))
         });
@@ -145,7 +145,8 @@ impl World {
     /// Declares a number of packets between two hosts in both directions, as ordinary ICMP echo.
     pub fn ping(&mut self, a: &str, b: &str, t: f64) -> &mut Self {
         let f = self.flow(Proto::Icmp, a, 0, b, 0, t);
-        f.0.ends.iter_mut().for_each(|e| e.packets = 1);
+        let first = Some(f.0.first);
+        f.0.ends.iter_mut().for_each(|e| (e.packets, e.first, e.last) = (1, first, first));
         self
     }
 
@@ -173,7 +174,8 @@ impl World {
 
 pub fn judge_points(points: &[PointSeen], site: &str, options: &Options) -> Report {
     let matrix = Matrix::embedded();
-    let (site, _) = site::load("site.toml", site, &matrix).unwrap_or_else(|e| panic!("{}", e[0]));
+    let site = format!("scenario = \"image-level\"\n{site}");
+    let (site, _) = site::load("site.toml", &site, &matrix).unwrap_or_else(|e| panic!("{}", e[0]));
     judge(&Case { matrix: &matrix, site: Some(&site), points, options })
 }
 
@@ -276,7 +278,7 @@ impl FlowFacts<'_> {
 
     /// Conversation whose beginning was not captured.
     pub fn headless(self, app: Option<AppProto>) -> Self {
-        let mut f = self.talks(5.0).speaks(app);
+        let f = self.talks(5.0).speaks(app);
         if app.is_none() {
             f.0.evidence.speaks = [Speaks::NoStart, Speaks::NoStart];
         }

@@ -1,0 +1,86 @@
+# Everything a working copy needs, with plain GNU make. `make help` lists it.
+
+CARGO ?= cargo
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help demo build test lint fmt clippy doc deny lab captures clean toolchain packages
+
+# Tests of the lab need root. Only the test program gets it, not the compiler.
+ifneq ($(shell id -u),0)
+AS_ROOT = --config "target.'cfg(unix)'.runner='sudo -E'"
+endif
+
+help: ## This list
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+demo: build ## Build, then judge two bundled captures of real servers: one passes, one fails
+	@echo
+	@echo "1. A restore in which every step worked, captured at four places. Expected: PASS, exit status 0."
+	$(call judge,0,--site captures/restore-clean.site.toml \
+		captures/restore-clean.console.pcapng captures/restore-clean.mount-server.pcap \
+		captures/restore-clean.target-windows.pcap captures/restore-clean.router.pcap)
+	@echo
+	@echo "2. The same restore, but a firewall drops the port that the target's endpoint mapper named."
+	@echo "   One capture, taken at the console. Expected: FAIL with the cause and the next step, exit status 1."
+	$(call judge,1,--site captures/site.toml --at console=captures/rpc-dynamic-dropped.console.pcapng)
+	@echo
+	@echo "Your own: portwitness verify --site site.toml CAPTURE...   README.md says how to write site.toml."
+
+# Runs verify and holds its exit status against the expected one: $(call judge,STATUS,ARGUMENTS)
+define judge
+	@echo
+	@echo "   $$ portwitness verify $(strip $(2))"
+	@echo
+	@status=0; $(CARGO) run --release --locked --quiet -- verify $(strip $(2)) || status=$$?; \
+	echo; echo "   exit status $$status"; \
+	[ "$$status" -eq $(1) ] || { echo "demo: expected exit status $(1)" >&2; exit 1; }
+endef
+
+build: toolchain ## Build the program (release)
+	@$(CARGO) build --release --locked
+
+test: toolchain packages ## Run all tests, the lab of real servers included; skipped ones are counted
+	@mkdir -p target
+	@{ status=0; $(CARGO) test --locked 2>&1 || status=$$?; echo "$$status" >target/test.status; } | tee target/test.log
+	@echo "skipped: $$(grep -cE '(SKIP [a-z]+|skipped): ' target/test.log || true)"
+	@exit "$$(cat target/test.status)"
+
+lint: fmt clippy doc deny ## All checks that run no test
+
+fmt: toolchain ## Formatting
+	@$(CARGO) fmt --all --check
+
+clippy: toolchain ## Lints of all targets; a warning fails
+	@$(CARGO) clippy --locked --all-targets -- -D warnings
+
+doc: toolchain ## Documentation; a warning fails
+	@RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --locked --no-deps
+
+deny: toolchain ## Licences, versions and sources of dependencies (needs cargo-deny)
+	@$(CARGO) deny --version >/dev/null 2>&1 || { \
+		echo "cargo-deny is missing: cargo install --locked cargo-deny" >&2; exit 1; }
+	@$(CARGO) deny check licenses bans sources
+
+# CI=true: outside it a lab that cannot run is skipped, and here it was asked for.
+lab: toolchain packages ## Only the tests with real servers; needs root
+	@CI=true $(CARGO) test --locked $(AS_ROOT) --test lab
+
+captures: toolchain packages ## Record captures/ anew from the lab; needs root
+	@CI=true PORTWITNESS_LAB_RECORD=captures $(CARGO) test --locked $(AS_ROOT) --test lab
+
+clean: ## Remove what was built
+	@$(CARGO) clean
+
+toolchain:
+	@command -v $(CARGO) >/dev/null 2>&1 || { \
+		echo "cargo is missing: install Rust 1.88 or newer (rustup, or your system's packages)" >&2; exit 1; }
+	@command -v cc >/dev/null 2>&1 || { \
+		echo "to install, for linking: gcc libc6-dev"; \
+		command -v apt-get >/dev/null 2>&1 || { echo "no apt-get here: install a C compiler by hand" >&2; exit 1; }; \
+		[ "$${CI:-}" = true ] || { printf 'Install them now? [y/N] '; read -r answer; [ "$$answer" = y ]; } || exit 1; \
+		root=; [ "$$(id -u)" -eq 0 ] || root=sudo; \
+		$$root apt-get -q update && $$root apt-get -q install -y --no-install-recommends gcc libc6-dev; }
+
+# Says what it would install and asks first, unless CI is set. Without the packages the lab's tests are skipped.
+packages:
+	@sh tests/setup.sh || { [ "$${CI:-}" != true ] && echo "tests of the lab will be skipped"; }

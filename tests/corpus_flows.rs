@@ -1,0 +1,169 @@
+//! Flows of public captures against what a reference dissector saw in them.
+//!
+//! The captures are not part of the project: `PORTWITNESS_CORPUS` names the folder. Without it the tests are skipped and say so; under CI that
+//! is a failure.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use portwitness::base::{InputId, Proto};
+use portwitness::capture::CaptureFile;
+use portwitness::flow::{End, EndPoint, FlowKey, Side};
+use portwitness::observe::{Observation, Options, observe};
+
+/// Where the comparison differs, and why that is right.
+const EXCEPTIONS: &[(&str, &str)] = &[];
+
+/// Packets, IP bytes, payload bytes, and whether SYN, SYN-ACK, RST, FIN were sent.
+type Facts = (u64, u64, u64, [bool; 4]);
+type Table = BTreeMap<FlowKey, [Facts; 2]>;
+
+fn corpus() -> Option<PathBuf> {
+    let folder = std::env::var_os("PORTWITNESS_CORPUS").map(PathBuf::from);
+    if folder.is_none() {
+        assert!(std::env::var_os("CI").is_none(), "CI must set PORTWITNESS_CORPUS");
+        eprintln!("skipped 1 test: PORTWITNESS_CORPUS is not set");
+    }
+    folder
+}
+
+fn captures(folder: &Path) -> Vec<PathBuf> {
+    let mut all: Vec<PathBuf> = fs::read_dir(folder.join("files")).unwrap().map(|e| e.unwrap().path()).collect();
+    all.sort();
+    assert!(!all.is_empty(), "no captures");
+    all
+}
+
+fn read(path: &Path, options: &Options) -> Option<Observation> {
+    observe(vec![(InputId(0), CaptureFile::open(path, InputId(0)))], options).ok()
+}
+
+fn truth(path: &Path) -> Table {
+    let text = fs::read_to_string(path).unwrap();
+    let mut lines = text.lines();
+    let names: Vec<&str> = lines.next().unwrap().split('\t').collect();
+    let mut table = Table::new();
+    for line in lines.filter(|l| !l.is_empty()) {
+        let fields: BTreeMap<&str, &str> = names.iter().copied().zip(line.split('\t')).collect();
+        let number = |name: &str| fields[name].parse::<u64>().unwrap();
+        let end = |addr: &str, port: &str| EndPoint {
+            addr: fields[addr].parse::<IpAddr>().unwrap(),
+            port: u16::try_from(number(port)).unwrap(),
+        };
+        let proto = if fields["proto"] == "tcp" { Proto::Tcp } else { Proto::Udp };
+        let (key, a) = FlowKey::new(proto, end("src", "sport"), end("dst", "dport"));
+        let facts = |way: &str, side: &str| {
+            let flag = |name: &str| number(&format!("{name}_{side}")) > 0;
+            let count = |name: &str| number(&format!("{name}_{way}"));
+            (count("pkts"), count("ipbytes"), count("payload"), [flag("syn"), flag("synack"), flag("rst"), flag("fin")])
+        };
+        let row = table.entry(key).or_default();
+        *a.of_mut(row) = facts("ab", "a");
+        *a.other().of_mut(row) = facts("ba", "b");
+    }
+    table
+}
+
+fn facts(end: &End, syn: bool) -> Facts {
+    (end.packets, end.ip_bytes, end.payload_bytes, [syn, end.syn_acks > 0, end.rsts > 0, end.fins > 0])
+}
+
+/// Flows summed over the instances of their 5-tuple.
+fn seen(observation: &Observation) -> Table {
+    let mut table = Table::new();
+    let ported = |k: &FlowKey| matches!(k.proto, Proto::Tcp | Proto::Udp) && k.ends.iter().any(|e| e.port != 0);
+    for flow in observation.flows.iter().filter(|f| ported(&f.key)) {
+        let row = table.entry(flow.key).or_default();
+        for side in [Side::A, Side::B] {
+            let own = facts(flow.end(side), flow.syns.iter().any(|s| s.from == side));
+            let sum = side.of_mut(row);
+            *sum = (sum.0 + own.0, sum.1 + own.1, sum.2 + own.2, std::array::from_fn(|i| sum.3[i] || own.3[i]));
+        }
+    }
+    table
+}
+
+/// What differs, in words.
+fn differences(truth: &Table, seen: &Table) -> Vec<String> {
+    let mut out = Vec::new();
+    let keys: std::collections::BTreeSet<&FlowKey> = truth.keys().chain(seen.keys()).collect();
+    for key in keys {
+        let (mut t, s) = (truth.get(key).copied().unwrap_or_default(), seen.get(key).copied().unwrap_or_default());
+        for (t, s) in t.iter_mut().zip(&s) {
+            // The reference gives 0 for segmentation offload and jumbograms.
+            if t.1 == 0 {
+                t.1 = s.1;
+            }
+        }
+        if t != s {
+            let [a, b] = key.ends;
+            let name = format!("{} {}:{} {}:{}", key.proto, a.addr, a.port, b.addr, b.port);
+            out.push(format!("{name}\n      expected {t:?}\n      seen     {s:?}"));
+        }
+    }
+    out
+}
+
+fn problems(o: &Observation) -> Vec<(String, u64)> {
+    o.problems.iter().map(|p| (format!("{:?} {}", p.kind, p.detail), p.count)).collect()
+}
+
+#[test]
+fn flows_equal_the_reference() {
+    let Some(folder) = corpus() else { return };
+    let exceptions: BTreeMap<&str, &str> = EXCEPTIONS.iter().copied().collect();
+    let (mut wrong, mut stale, mut flows) = (Vec::new(), Vec::new(), 0);
+    let all = captures(&folder);
+    for path in &all {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let read = read(path, &Options::default());
+        let seen = read.as_ref().map(seen).unwrap_or_default();
+        flows += seen.len();
+        let found = differences(&truth(&folder.join(format!("truth/{name}.flows.tsv"))), &seen);
+        match (exceptions.get(name), found.is_empty()) {
+            (None, false) => {
+                let own = read.map_or("unreadable".into(), |o| format!("{:?}", problems(&o)));
+                let shown = found.iter().take(3).cloned().collect::<Vec<_>>().join("\n    ");
+                wrong.push(format!("{name}: {} tuples; own problems: {own}\n    {shown}", found.len()));
+            }
+            (Some(why), true) => stale.push(format!("{name}: {why}")),
+            _ => {}
+        }
+    }
+    println!("{} captures, {flows} flows, {} exceptions", all.len(), exceptions.len());
+    assert!(wrong.is_empty(), "{} captures differ:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(stale.is_empty(), "exceptions that no longer differ: {stale:?}");
+}
+
+#[test]
+fn threads_and_segments_change_nothing() {
+    let Some(folder) = corpus() else { return };
+    for path in captures(&folder) {
+        let whole = read(&path, &Options { threads: 1, segment_len: u64::MAX });
+        for (threads, segment_len) in [(2, 500), (3, 4_000)] {
+            let cut = read(&path, &Options { threads, segment_len });
+            assert_eq!(whole, cut, "{} in segments of {segment_len}", path.display());
+        }
+    }
+}
+
+#[test]
+fn truncated_captures_are_read_up_to_the_damage() {
+    let Some(folder) = corpus() else { return };
+    let scratch = tempfile::tempdir().unwrap();
+    for path in captures(&folder) {
+        let bytes = fs::read(&path).unwrap();
+        let whole = read(&path, &Options::default()).map_or(0, |o| o.inputs[0].packets);
+        for tenth in 0..10 {
+            for back in [0, 1, 7] {
+                let cut = (bytes.len() * tenth / 10).saturating_sub(back);
+                let file = scratch.path().join("cut");
+                fs::write(&file, &bytes[..cut]).unwrap();
+                let packets = read(&file, &Options { threads: 2, segment_len: 100_000 }).map_or(0, |o| o.inputs[0].packets);
+                assert!(packets <= whole, "{} cut at {cut}", path.display());
+            }
+        }
+    }
+}
