@@ -1,5 +1,13 @@
 //! The binary as users run it, mostly when something is wrong: every message names the file, the place and what was expected.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "helpers of tests may stop at the first surprise, too"
+)]
+
 mod support;
 
 use std::fs;

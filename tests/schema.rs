@@ -1,5 +1,13 @@
 //! Published schemas: they are those of the types, and what the binary prints obeys them.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "helpers of tests may stop at the first surprise, too"
+)]
+
 mod support;
 
 use std::path::{Path, PathBuf};
