@@ -1,5 +1,13 @@
 //! The binary as users run it, mostly when something is wrong: every message names the file, the place and what was expected.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "helpers of tests may stop at the first surprise, too"
+)]
+
 mod support;
 
 use std::fs;
@@ -51,6 +59,8 @@ fn folder() -> tempfile::TempDir {
     write("expired.toml", (SITE.to_owned() + &expired).as_bytes());
     write("broken.toml", b"scenario = \n");
     write("rules.toml", b"id = 7\n");
+    let long = "\n[[observation_point]]\nat = \"mount-server\"\ncaptures = [\"mnt-*.pcap\"]\n";
+    write("points.toml", (SITE.replace("observed_from", "# observed_from") + long).as_bytes());
     fs::create_dir(dir.path().join("captures")).unwrap();
     dir
 }
@@ -134,12 +144,22 @@ fn configuration_errors_point_at_the_place() {
             &["operation.toml:3", "aplication-item", "application-item"],
             &[],
         ),
-        ("verify --site any.toml good.pcap", 2, &["any.toml:21", "any"], &[]),
+        ("verify --site any.toml good.pcap", 2, &["any.toml:22", "any"], &[]),
         ("verify --rules rules.toml good.pcap", 2, &["rules.toml:1", "id"], &[]),
         ("verify --rules nowhere.toml good.pcap", 2, &["cannot read nowhere.toml"], &[]),
         ("matrix lint nowhere.toml", 2, &["cannot read nowhere.toml"], &[]),
         ("matrix lint rules.toml", 1, &[], &["rules.toml:1"]),
     ]);
+}
+
+#[test]
+fn a_pattern_that_matches_nothing_is_told() {
+    let dir = folder();
+    let (_, _, err) = run(dir.path(), &["verify", "--site", "points.toml", "good.pcap"]);
+    let says = "points.toml: observation point mount-server expects mnt-*.pcap, which does not match good.pcap";
+    assert!(err.contains(says), "{err}");
+    let (_, out, err) = run(dir.path(), &["verify", "--site", "points.toml", "--at", "mount-server=good.pcap"]);
+    assert!(err.is_empty() && out.contains("at mount-server"), "{out}{err}");
 }
 
 #[test]
@@ -178,6 +198,8 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
     for args in [&["matrix", "list"][..], &["--help"], &["flows", "good.pcap"]] {
         assert_eq!(with_closed_pipe(dir.path(), args), (0, String::new(), String::new()), "{args:?}");
     }
+    let verify = with_closed_pipe(dir.path(), &["verify", "--site", "site.toml", "blocked.pcap"]);
+    assert_eq!(verify, (1, String::new(), String::new()), "the verdict stands whoever reads it");
 }
 
 #[test]
@@ -214,7 +236,7 @@ fn damage_repeats_and_expired_exceptions_are_in_the_report() {
     ]);
     let dir = folder();
     let (_, out, err) = run(dir.path(), &["verify", "--site", "expired.toml", "good.pcap"]);
-    assert!(out.contains("expired, ignored") && out.contains("site DNS"), "{out}{err}");
+    assert!(out.contains("expired, ignored") && out.contains("line 20"), "{out}{err}");
 }
 
 #[test]

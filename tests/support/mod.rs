@@ -1,5 +1,7 @@
 //! Captures made in the test, byte by byte, and the binary as users run it.
 
+#![allow(dead_code, reason = "each test binary uses a part")]
+
 use std::path::Path;
 use std::process::{Command, Output};
 
