@@ -2,6 +2,16 @@
 //!
 //! `PORTWITNESS_BLESS=1 cargo test --test golden` writes the kept reports anew; read the difference before committing it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    unreachable_pub,
+    reason = "a test stops at the first surprise, and so may its helpers"
+)]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -27,42 +37,75 @@ const MOUNT_SIDE: [(&str, &str, &str); 3] = [
 const CASES: &[Row] = &[
     ("restore-clean", "console", "pcapng", 0, &CONSOLE_SIDE),
     ("restore-clean", "mount-server", "pcap", 0, &MOUNT_SIDE),
-    ("restore-clean", "mount-server", "pcap", 0, &[
-        ("image.data-mover", "tcp/6162", "satisfied"),
-        ("image.rpc-deploy", "tcp/445", "not_observable"),
-    ]),
+    (
+        "restore-clean",
+        "mount-server",
+        "pcap",
+        0,
+        &[("image.data-mover", "tcp/6162", "satisfied"), ("image.rpc-deploy", "tcp/445", "not_observable")],
+    ),
     ("restore-clean", "target-windows", "pcap", 0, &MOUNT_SIDE),
-    ("restore-clean", "target-windows", "pcap", 0, &[
-        ("image.rpc-deploy", "tcp/445", "satisfied"),
-        ("image.rpc-dynamic", "tcp/49152-65535", "satisfied"),
-        ("image.oracle-runtime", "tcp/1035-1075", "satisfied"),
-        ("image.data-mover", "tcp/6162", "not_observable"),
-    ]),
+    (
+        "restore-clean",
+        "target-windows",
+        "pcap",
+        0,
+        &[
+            ("image.rpc-deploy", "tcp/445", "satisfied"),
+            ("image.rpc-dynamic", "tcp/49152-65535", "satisfied"),
+            ("image.oracle-runtime", "tcp/1035-1075", "satisfied"),
+            ("image.data-mover", "tcp/6162", "not_observable"),
+        ],
+    ),
     ("restore-clean", "router", "pcap", 0, &CONSOLE_SIDE),
     ("restore-clean", "router", "pcap", 0, &MOUNT_SIDE),
-    ("rpc-dynamic-dropped", "console", "pcapng", 1, &[
-        ("image.rpc-deploy", "tcp/445", "satisfied"),
-        ("image.rpc-dynamic", "tcp/49152-65535", "blocked"),
-        ("image.oracle-runtime", "tcp/1035-1075", "not_observable"),
-        ("image.data-mover", "tcp/6162", "not_observable"),
-    ]),
-    ("rpc-dynamic-dropped", "target-windows", "pcap", 3, &[
-        ("image.rpc-deploy", "tcp/445", "satisfied"),
-        ("image.rpc-dynamic", "tcp/49152-65535", "inconclusive"),
-        ("image.oracle-runtime", "tcp/1035-1075", "inconclusive"),
-        ("image.iscsi", "tcp/3260-3270", "inconclusive"),
-    ]),
-    ("rpc-dynamic-dropped", "mount-server", "pcap", 3, &[
-        ("image.rpc-dynamic", "tcp/49152-65535", "not_observable"),
-        ("image.data-mover", "tcp/6162", "inconclusive"),
-        ("image.iscsi", "tcp/3260-3270", "inconclusive"),
-    ]),
+    (
+        "rpc-dynamic-dropped",
+        "console",
+        "pcapng",
+        1,
+        &[
+            ("image.rpc-deploy", "tcp/445", "satisfied"),
+            ("image.rpc-dynamic", "tcp/49152-65535", "blocked"),
+            ("image.oracle-runtime", "tcp/1035-1075", "not_observable"),
+            ("image.data-mover", "tcp/6162", "not_observable"),
+        ],
+    ),
+    (
+        "rpc-dynamic-dropped",
+        "target-windows",
+        "pcap",
+        3,
+        &[
+            ("image.rpc-deploy", "tcp/445", "satisfied"),
+            ("image.rpc-dynamic", "tcp/49152-65535", "inconclusive"),
+            ("image.oracle-runtime", "tcp/1035-1075", "inconclusive"),
+            ("image.iscsi", "tcp/3260-3270", "inconclusive"),
+        ],
+    ),
+    (
+        "rpc-dynamic-dropped",
+        "mount-server",
+        "pcap",
+        3,
+        &[
+            ("image.rpc-dynamic", "tcp/49152-65535", "not_observable"),
+            ("image.data-mover", "tcp/6162", "inconclusive"),
+            ("image.iscsi", "tcp/3260-3270", "inconclusive"),
+        ],
+    ),
     ("data-mover-fallback", "mount-server", "pcap", 0, &[("image.data-mover", "tcp/6162", "satisfied_by_fallback")]),
     ("data-mover-fallback", "mount-server", "pcap", 0, &MOUNT_SIDE),
-    ("data-mover-fallback", "repository", "pcap", 0, &[
-        ("image.data-mover", "tcp/6162", "satisfied_by_fallback"),
-        ("image.iscsi", "tcp/3260-3270", "not_observable"),
-    ]),
+    (
+        "data-mover-fallback",
+        "repository",
+        "pcap",
+        0,
+        &[
+            ("image.data-mover", "tcp/6162", "satisfied_by_fallback"),
+            ("image.iscsi", "tcp/3260-3270", "not_observable"),
+        ],
+    ),
     ("data-mover-fallback", "target-windows", "pcap", 0, &MOUNT_SIDE),
     ("data-mover-fallback", "console", "pcapng", 0, &CONSOLE_SIDE),
 ];
@@ -102,7 +145,11 @@ fn the_bundled_situations_are_judged_right_from_every_place() {
             assert_eq!(found, [outcome], "{capture}: {rule} {service}");
         }
         let counted = |class: &str| report["classes"][class].as_u64().unwrap();
-        assert_eq!((counted("unexpected"), counted("unexpected_warning")), (0, 0), "{capture}: nothing strange was played");
+        assert_eq!(
+            (counted("unexpected"), counted("unexpected_warning")),
+            (0, 0),
+            "{capture}: nothing strange was played"
+        );
     }
 }
 
@@ -112,7 +159,9 @@ fn all_places_of_a_situation_together_leave_nothing_out_of_sight() {
         let mut captures: Vec<String> = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("captures"))
             .unwrap()
             .map(|e| format!("captures/{}", e.unwrap().file_name().to_str().unwrap()))
-            .filter(|f| f.starts_with(&format!("captures/{situation}.")) && f.contains(".pcap") && !f.contains("router"))
+            .filter(|f| {
+                f.starts_with(&format!("captures/{situation}.")) && f.contains(".pcap") && !f.contains("router")
+            })
             .collect();
         captures.sort();
         let (first, rest) = captures.split_first().unwrap();

@@ -10,6 +10,7 @@ mod matrix;
 mod output;
 mod places;
 mod reading;
+mod site;
 mod verify;
 
 use std::io::Write as _;
@@ -43,6 +44,7 @@ enum Command {
     Flows(flows::Args),
     Explain(explain::Args),
     Matrix(matrix::Args),
+    Site(site::Args),
 }
 
 /// Parses, runs, and turns the outcome into an exit status.
@@ -56,6 +58,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Flows(args) => flows::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Matrix(args) => matrix::run(args),
+        Command::Site(args) => site::run(&args),
     };
     match done {
         Ok(status) => ExitCode::from(status),

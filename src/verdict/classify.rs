@@ -92,10 +92,7 @@ impl Classifier<'_, '_> {
     }
 
     fn peers<'s>(&self, s: &'s Seen<'_>) -> (PeerView<'s>, PeerView<'s>) {
-        (
-            PeerView::new(self.site, s.orig_host, &s.orig_roles),
-            PeerView::new(self.site, s.resp_host, &s.resp_roles),
-        )
+        (PeerView::new(self.site, s.orig_host, &s.orig_roles), PeerView::new(self.site, s.resp_host, &s.resp_roles))
     }
 
     #[expect(clippy::indexing_slicing, reason = "a hit is made from an index of this very list")]
@@ -135,7 +132,10 @@ impl Classifier<'_, '_> {
                 format!("{id} allows this port for {}, but its bytes are {told}", carried(self.carries(&naming))),
             )
         } else {
-            Classed::new(Class::Expected, format!("{id} allows it{}", if naming.fallback { " as fallback" } else { "" }))
+            Classed::new(
+                Class::Expected,
+                format!("{id} allows it{}", if naming.fallback { " as fallback" } else { "" }),
+            )
         };
         c.app = Some(state);
         c.restore_step = self.rules.drives(&naming, &s.orig_roles);

@@ -134,7 +134,13 @@ impl Expansion<'_, '_> {
     /// Needs on a role whose part in the restore depends on facts the site leaves out.
     fn softened(&self, role: Role, need: Need) -> Need {
         let soft = self.rules.facts().restore_to.is_none()
-            && self.rules.matrix.sets.iter().flat_map(|s| &s.participation).any(|p| p.role == role && p.soften_without_restore_to);
+            && self
+                .rules
+                .matrix
+                .sets
+                .iter()
+                .flat_map(|s| &s.participation)
+                .any(|p| p.role == role && p.soften_without_restore_to);
         if soft { need.min(Need::Expected) } else { need }
     }
 

@@ -64,7 +64,7 @@ fn uses(points: &[PointSeen], ports: &PortSet) -> BTreeSet<Use> {
     for flow in points.iter().flat_map(|p| &p.observation.flows).filter(|f| f.key.proto == Proto::Tcp && !f.group) {
         let direction = flow::orient(flow, ports);
         let (orig, resp) = (direction.orig, direction.orig.other());
-        let iscsi = flow.evidence.speaks.iter().any(|s| *s == Speaks::Known(AppProto::Iscsi));
+        let iscsi = flow.evidence.speaks.contains(&Speaks::Known(AppProto::Iscsi));
         let port = flow.point(resp).port;
         if !iscsi && !is_restore_port(port) {
             continue;
@@ -104,7 +104,11 @@ impl Draft {
         for u in uses.iter().filter(|u| matches!(u.port, 1035..=1075 | 6160)) {
             let shares = uses.iter().any(|v| v.server == u.server && matches!(v.port, 135 | 445));
             if shares {
-                self.give(u.server, Role::TargetWindows, format!("is asked by {} for tcp/{} and for its shares", u.asker, u.port));
+                self.give(
+                    u.server,
+                    Role::TargetWindows,
+                    format!("is asked by {} for tcp/{} and for its shares", u.asker, u.port),
+                );
             }
             if u.port == 6160 && shares {
                 self.give(u.asker, Role::MountServer, format!("asks {} for the installer service tcp/6160", u.server));
@@ -115,7 +119,8 @@ impl Draft {
     }
 
     fn by_data_mover(&mut self, uses: &BTreeSet<Use>) {
-        let mover = |u: &&Use| u.port == 6162 || (matches!(u.port, 2500..=3300) && !u.iscsi && !matches!(u.port, 3260..=3270));
+        let mover =
+            |u: &&Use| u.port == 6162 || (matches!(u.port, 2500..=3300) && !u.iscsi && !matches!(u.port, 3260..=3270));
         for u in uses.iter().filter(mover) {
             self.give(u.server, Role::Repository, format!("is asked by {} for the data mover tcp/{}", u.asker, u.port));
             if !self.has(Role::MountServer) && !self.is(u.asker, Role::Repository) {

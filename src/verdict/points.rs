@@ -16,7 +16,7 @@ const OWN_PERCENT: u64 = 98;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sight {
     /// It would have seen the flow.
-    InSight,
+    Seen,
     /// It is an end of the pair, but nothing of the pair was seen and not every interface is declared captured.
     EndUnseen,
     /// It sees packets of the pair, but none from the originator's side.
@@ -24,7 +24,7 @@ pub(super) enum Sight {
     /// Only encrypted or undecoded encapsulation between the two was seen.
     Opaque,
     /// Neither an end of the pair nor known to see it.
-    OutOfSight,
+    Hidden,
 }
 
 /// Packets seen between two hosts at a point.
@@ -118,14 +118,14 @@ impl<'a> PointView<'a> {
         let at_end = self.hosts.contains(&from) || self.hosts.contains(&to);
         let certain = declared || ((at_end || self.mirror) && self.complete);
         match (any > 0, forward > 0) {
-            _ if !(at_end || self.mirror || declared) => Sight::OutOfSight,
-            (true, true) => Sight::InSight,
+            _ if !(at_end || self.mirror || declared) => Sight::Hidden,
+            (true, true) => Sight::Seen,
             (true, false) => Sight::OneSided,
             (false, _) if pair.opaque > 0 => Sight::Opaque,
-            (false, _) if certain && self.captures_toward(from, to) => Sight::InSight,
+            (false, _) if certain && self.captures_toward(from, to) => Sight::Seen,
             (false, _) if certain => Sight::OneSided,
             (false, _) if at_end => Sight::EndUnseen,
-            (false, _) => Sight::OutOfSight,
+            (false, _) => Sight::Hidden,
         }
     }
 

@@ -142,9 +142,7 @@ impl Evidence<'_, '_> {
 
     /// One connection seen at several points is one attempt: where one of them saw it work, it worked.
     fn join_points(&self, a: &mut Attempts) {
-        let same = |i: usize, j: usize| {
-            matches!((self.seen.get(i), self.seen.get(j)), (Some(x), Some(y)) if x.point != y.point && x.same_connection(y))
-        };
+        let same = |i: usize, j: usize| matches!((self.seen.get(i), self.seen.get(j)), (Some(x), Some(y)) if x.point != y.point && x.same_connection(y));
         let works = a.works.clone();
         a.failed.retain(|(i, _)| !works.iter().any(|&w| same(*i, w)));
         a.open.retain(|(i, _)| !works.iter().any(|&w| same(*i, w)));
@@ -166,7 +164,9 @@ impl Evidence<'_, '_> {
             Healing::Range => true,
             Healing::Mapper => {
                 let interfaces = self.interfaces(f, f.port());
-                same_port || interfaces.is_empty() || self.interfaces(w, w.port()).iter().any(|i| interfaces.contains(i))
+                same_port
+                    || interfaces.is_empty()
+                    || self.interfaces(w, w.port()).iter().any(|i| interfaces.contains(i))
             }
             Healing::NextFree => same_port || !self.used_before(f, w, works),
         }

@@ -15,7 +15,11 @@ pub(super) fn requirement(j: &Judged<'_, '_>, s: &Settled) -> Requirement {
     let told = Telling { j, s, rule, port };
     let flows: Vec<_> = s.presence.flows.iter().filter_map(|&i| j.seen.get(i)).map(|x| x.id.clone()).collect();
     let mut unique = Vec::new();
-    flows.into_iter().for_each(|id| if !unique.contains(&id) { unique.push(id) });
+    flows.into_iter().for_each(|id| {
+        if !unique.contains(&id) {
+            unique.push(id)
+        }
+    });
     let troubled = matches!(s.outcome, Outcome::Blocked | Outcome::Missing);
     Requirement {
         rule: rule.id.clone(),
@@ -127,7 +131,7 @@ impl Telling<'_, '_> {
     fn by_fallback(&self) -> String {
         let Some(f) = self.lead() else { return String::new() };
         let primary = self.s.presence.flows.iter().filter_map(|&i| self.j.seen.get(i));
-        let failed = primary.filter(|p| self.port.service.contains(p.flow.key.proto, p.port())).last();
+        let failed = primary.rev().find(|p| self.port.service.contains(p.flow.key.proto, p.port()));
         let why = match failed {
             Some(p) => format!("{} failed first ({})", self.port.service, p.attempt.reason),
             None => format!("{} was not tried in this capture", self.port.service),
@@ -147,7 +151,9 @@ impl Telling<'_, '_> {
             text.push_str(" (capture loss unknown)");
         }
         if let Some(earlier) = self.unproven_earlier_step() {
-            text.push_str(&format!("; {earlier}, an earlier step, was not seen working either: this one may never have been due"));
+            text.push_str(&format!(
+                "; {earlier}, an earlier step, was not seen working either: this one may never have been due"
+            ));
         }
         text
     }
@@ -203,8 +209,12 @@ impl Telling<'_, '_> {
             )),
             Outcome::SatisfiedByFallback => s.cause.and_then(|c| {
                 let failed = self.s.presence.flows.iter().filter_map(|&i| self.j.seen.get(i));
-                let f = failed.filter(|p| self.port.service.contains(p.flow.key.proto, p.port())).last()?;
-                Some(format!("Not urgent, but the matrix wants {} open. {}", self.port.service, blocked_hint(self, f, c)))
+                let f = failed.rev().find(|p| self.port.service.contains(p.flow.key.proto, p.port()))?;
+                Some(format!(
+                    "Not urgent, but the matrix wants {} open. {}",
+                    self.port.service,
+                    blocked_hint(self, f, c)
+                ))
             }),
             Outcome::NotObservable | Outcome::Inconclusive if !s.settle_at.is_empty() => {
                 let at: Vec<String> = s.settle_at.iter().map(|&h| words::host(self.j.site, h)).collect();
@@ -230,12 +240,9 @@ impl Telling<'_, '_> {
         match self.lead() {
             Some(f) => words::flow_filter(f.flow),
             None if self.s.demand.responders.is_empty() => String::new(),
-            None => words::pair_filter(
-                self.j.site,
-                &self.s.demand.drivers,
-                &self.s.demand.responders,
-                self.port.service,
-            ),
+            None => {
+                words::pair_filter(self.j.site, &self.s.demand.drivers, &self.s.demand.responders, self.port.service)
+            }
         }
     }
 }
@@ -264,7 +271,9 @@ fn blocked_hint(t: &Telling<'_, '_>, f: &Seen<'_>, cause: Cause) -> String {
         Cause::HalfOpen => format!(
             "{r} answers {port}, but its answer is never acknowledged: check the return path from {r} to {o} (asymmetric routing, a stateful firewall that saw one direction only) and the host firewall of {o}."
         ),
-        Cause::DroppedLocally => format!("The firewall of the capturing host itself drops {port} between {o} and {r}: allow {range}."),
+        Cause::DroppedLocally => {
+            format!("The firewall of the capturing host itself drops {port} between {o} and {r}: allow {range}.")
+        }
         _ => format!("Check the path from {o} to {r} for {range}."),
     }
 }

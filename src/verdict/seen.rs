@@ -6,10 +6,8 @@ use super::classify::Classed;
 use super::points::PointView;
 use super::rules::{PeerView, Rules};
 use crate::base::{Known, PortSet, Stamp, Time};
-use crate::flow::{
-    self, Attempt, ConnState, Flow, FlowId, Method, Orientation, Side,
-};
 use crate::flow::Outcome as Tried;
+use crate::flow::{self, Attempt, ConnState, Flow, FlowId, Method, Orientation, Side};
 use crate::matrix::Role;
 use crate::observe::PairIndex;
 use crate::report::Cause;

@@ -168,9 +168,8 @@ impl Settler<'_, '_> {
     fn stopped(&self, all: &[Settled], s: &Settled) -> Option<(String, bool)> {
         let stage = s.demand.stage?;
         let concerns = |b: &Settled| b.demand.each.is_none() || same_restore(all, b, s);
-        let stops = |b: &Settled| {
-            (b.outcome == Outcome::Blocked && b.fails()) || b.cause == Some(Cause::MapperPortUntried)
-        };
+        let stops =
+            |b: &Settled| (b.outcome == Outcome::Blocked && b.fails()) || b.cause == Some(Cause::MapperPortUntried);
         let mut best: Option<(String, bool)> = None;
         for b in all.iter().filter(|b| stops(b) && concerns(b) && !self.followed(all, b)) {
             let b_stage = b.demand.stage.unwrap_or(u8::MAX);
@@ -196,9 +195,9 @@ impl Settler<'_, '_> {
     /// Whether traffic of a later stage than a blocked demand's came after its failure.
     fn followed(&self, all: &[Settled], blocked: &Settled) -> bool {
         let failed_at = blocked.presence.flows.first().and_then(|&i| self.seen.get(i)).map(Seen::began);
-        all.iter().filter(|l| l.demand.stage > blocked.demand.stage && same_restore(all, l, blocked)).any(|l| {
-            l.presence.flows.iter().filter_map(|&i| self.seen.get(i)).any(|s| Some(s.began()) >= failed_at)
-        })
+        all.iter()
+            .filter(|l| l.demand.stage > blocked.demand.stage && same_restore(all, l, blocked))
+            .any(|l| l.presence.flows.iter().filter_map(|&i| self.seen.get(i)).any(|s| Some(s.began()) >= failed_at))
     }
 
     /// Hosts that drive the first required step which no point sees: where a restore that is not seen here would show.

@@ -56,12 +56,9 @@ impl Ground<'_, '_> {
         let all = |pair: &(HostId, HostId), s: Sight| self.points.iter().all(|p| p.sight(pair.0, pair.1) == s);
         let opaque = |pair: &(HostId, HostId)| {
             let sights: Vec<Sight> = self.points.iter().map(|p| p.sight(pair.0, pair.1)).collect();
-            sights.contains(&Sight::Opaque) && sights.iter().all(|s| matches!(s, Sight::Opaque | Sight::OutOfSight))
+            sights.contains(&Sight::Opaque) && sights.iter().all(|s| matches!(s, Sight::Opaque | Sight::Hidden))
         };
-        View {
-            out_of_sight: Self::pairs(d).find(|p| all(p, Sight::OutOfSight)),
-            opaque: Self::pairs(d).find(opaque),
-        }
+        View { out_of_sight: Self::pairs(d).find(|p| all(p, Sight::Hidden)), opaque: Self::pairs(d).find(opaque) }
     }
 
     /// Why a demand's absence cannot be claimed; `None` where it can.
@@ -87,14 +84,22 @@ impl Ground<'_, '_> {
     fn point_doubt(&self, p: &PointView<'_>, (from, to): (HostId, HostId), least: u64) -> Option<Doubt> {
         let (f, t) = (words::host(self.site, from), words::host(self.site, to));
         match p.sight(from, to) {
-            Sight::InSight => self.loss(p, least).or_else(|| filter(p)).or_else(|| damage(p)),
+            Sight::Seen => self.loss(p, least).or_else(|| filter(p)).or_else(|| damage(p)),
             Sight::EndUnseen => Some((
                 Cause::PairUnseen,
-                format!("no packet between {f} and {t} was seen, and {} is not declared to capture every interface (complete = true)", p.name),
+                format!(
+                    "no packet between {f} and {t} was seen, and {} is not declared to capture every interface (complete = true)",
+                    p.name
+                ),
             )),
-            Sight::OneSided => Some((Cause::OneSided, format!("no packet from {f} to {t} was captured: that direction may not be"))),
-            Sight::Opaque => Some((Cause::Opaque, format!("only encapsulation that hides its contents was seen between {f} and {t}"))),
-            Sight::OutOfSight => Some((Cause::OutOfSight, format!("{} does not see {f} to {t}", p.name))),
+            Sight::OneSided => {
+                Some((Cause::OneSided, format!("no packet from {f} to {t} was captured: that direction may not be")))
+            }
+            Sight::Opaque => Some((
+                Cause::Opaque,
+                format!("only encapsulation that hides its contents was seen between {f} and {t}"),
+            )),
+            Sight::Hidden => Some((Cause::OutOfSight, format!("{} does not see {f} to {t}", p.name))),
         }
     }
 
@@ -102,12 +107,20 @@ impl Ground<'_, '_> {
     fn loss(&self, p: &PointView<'_>, least: u64) -> Option<Doubt> {
         let inferred = unseen_bytes(p);
         if inferred > 0 {
-            let text = format!("{} acknowledged but never seen: packets are missing in this capture", words::count(inferred, "byte"));
+            let text = format!(
+                "{} acknowledged but never seen: packets are missing in this capture",
+                words::count(inferred, "byte")
+            );
             return Some((Cause::Loss, text));
         }
         let known = |k: &Known<u64>| k.get().unwrap_or_default();
         let n: u64 = p.observation.inputs.iter().map(|i| known(&i.loss_kernel) + known(&i.loss_interface)).sum();
-        (n >= least).then(|| (Cause::Loss, format!("{} dropped while capturing; a session takes as few as {least}", words::count(n, "packet"))))
+        (n >= least).then(|| {
+            (
+                Cause::Loss,
+                format!("{} dropped while capturing; a session takes as few as {least}", words::count(n, "packet")),
+            )
+        })
     }
 
     /// Whether the capture covers the restore.
@@ -117,18 +130,24 @@ impl Ground<'_, '_> {
             return Some((Cause::Time, text.to_owned()));
         }
         let covered = |w: &crate::site::Window| {
-            self.points.iter().any(|p| p.span().is_some_and(|(a, b)| a <= w.from && w.to <= b) && !has_hole(p, w.from, w.to))
+            self.points
+                .iter()
+                .any(|p| p.span().is_some_and(|(a, b)| a <= w.from && w.to <= b) && !has_hole(p, w.from, w.to))
         };
         if !self.site.windows.is_empty() {
             let open = self.site.windows.iter().find(|w| !covered(w))?;
-            return Some((Cause::Time, format!("the window from {} to {} is not wholly inside a capture", open.from, open.to)));
+            return Some((
+                Cause::Time,
+                format!("the window from {} to {} is not wholly inside a capture", open.from, open.to),
+            ));
         }
         let Some(later) = progress.later else {
             let text = "nothing of a later step was seen and the site names no [[window]]: the capture may not cover this step";
             return Some((Cause::Time, text.to_owned()));
         };
         if let Some(s) = self.under_way() {
-            let text = format!("{} was already under way when the capture began: earlier steps may lie before it", s.id.0);
+            let text =
+                format!("{} was already under way when the capture began: earlier steps may lie before it", s.id.0);
             return Some((Cause::Time, text));
         }
         let hole = self.points.iter().find(|p| p.span().is_some_and(|(a, _)| has_hole(p, a, later)))?;
@@ -137,7 +156,9 @@ impl Ground<'_, '_> {
 
     /// A flow of the restore proper whose beginning was not captured.
     fn under_way(&self) -> Option<&Seen<'_>> {
-        self.seen.iter().find(|s| s.headless() && s.class.class == crate::report::Class::Expected && s.class.restore_step)
+        self.seen
+            .iter()
+            .find(|s| s.headless() && s.class.class == crate::report::Class::Expected && s.class.restore_step)
     }
 }
 
@@ -153,7 +174,11 @@ pub(super) fn unseen_bytes(p: &PointView<'_>) -> u64 {
 
 fn filter(p: &PointView<'_>) -> Option<Doubt> {
     let inputs = &p.observation.inputs;
-    if let Some(f) = inputs.iter().find_map(|i| if let Known::Known(f) = &i.filter { Some(f) } else { None }).filter(|f| !f.is_empty()) {
+    if let Some(f) = inputs
+        .iter()
+        .find_map(|i| if let Known::Known(f) = &i.filter { Some(f) } else { None })
+        .filter(|f| !f.is_empty())
+    {
         let shown = crate::base::WireText::new(f.as_bytes()).terminal();
         return Some((Cause::Filter, format!("the capture was filtered ({shown}): what it left out cannot be missed")));
     }

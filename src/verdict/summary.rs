@@ -64,7 +64,13 @@ pub(super) fn verdict(j: &Judged<'_, '_>) -> (Verdict, Vec<String>) {
         (true, false) => (Verdict::Inconclusive, doubts),
         (true, true) => {
             let n = j.settled.iter().filter(|s| s.demand.need == Need::Required && s.is_satisfied()).count() as u64;
-            (Verdict::Pass, vec![format!("{} in view, each seen working; nothing unexpected was seen", words::count(n, "required row"))])
+            (
+                Verdict::Pass,
+                vec![format!(
+                    "{} in view, each seen working; nothing unexpected was seen",
+                    words::count(n, "required row")
+                )],
+            )
         }
     }
 }
@@ -74,11 +80,9 @@ with `portwitness site init CAPTURE > site.toml`, check its roles, and run `port
 
 fn failures(j: &Judged<'_, '_>) -> Vec<String> {
     let mut out = Vec::new();
-    for (outcome, need) in [
-        (Outcome::Blocked, Need::Required),
-        (Outcome::Blocked, Need::Expected),
-        (Outcome::Missing, Need::Required),
-    ] {
+    for (outcome, need) in
+        [(Outcome::Blocked, Need::Required), (Outcome::Blocked, Need::Expected), (Outcome::Missing, Need::Required)]
+    {
         for s in j.settled.iter().filter(|s| s.fails() && s.outcome == outcome && s.demand.need == need) {
             let (rule, port) = rule_of(j, s);
             let ports = s.presence.flows.first().and_then(|&i| j.seen.get(i)).map(Seen::port);
@@ -151,7 +155,9 @@ const fn kind_words(kind: Option<UnexpectedKind>) -> &'static str {
 fn doubts(j: &Judged<'_, '_>) -> Vec<String> {
     let mut out = Vec::new();
     if !j.restore_seen() {
-        out.push("no restore was seen: no host tried target SSH, deployment, runtime, iSCSI or data mover ports".to_owned());
+        out.push(
+            "no restore was seen: no host tried target SSH, deployment, runtime, iSCSI or data mover ports".to_owned(),
+        );
     }
     for s in j.applicable().filter(|s| s.demand.need == Need::Required) {
         let counts = match s.outcome {
@@ -254,7 +260,10 @@ pub(super) fn forbids(p: &PointView<'_>, inferred_roles: bool) -> Vec<String> {
         out.push("roles are inferred: nothing is claimed absent".to_owned());
     }
     if !p.complete {
-        out.push("not declared complete: absence is claimed only for pairs of hosts of which some packet was seen".to_owned());
+        out.push(
+            "not declared complete: absence is claimed only for pairs of hosts of which some packet was seen"
+                .to_owned(),
+        );
     }
     let unseen = unseen_bytes(p);
     if unseen > 0 {
@@ -266,7 +275,10 @@ pub(super) fn forbids(p: &PointView<'_>, inferred_roles: bool) -> Vec<String> {
         }
     }
     if p.observation.evicted > 0 {
-        out.push(format!("{} left out for lack of memory: absence is not claimed", words::count(p.observation.evicted, "flow")));
+        out.push(format!(
+            "{} left out for lack of memory: absence is not claimed",
+            words::count(p.observation.evicted, "flow")
+        ));
     }
     out
 }

@@ -23,14 +23,7 @@ fn no_restore_seen_is_inconclusive() {
 #[test]
 fn a_view_from_one_host_passes_with_its_scope_and_scope_all_does_not() {
     let own = format!("observed_from = [\"mount-server\"]\n{ROLES}");
-    let seen = || {
-        World::clean()
-            .without(443)
-            .without_from(CONSOLE, 445)
-            .without(135)
-            .without(49154)
-            .without(1035)
-    };
+    let seen = || World::clean().without(443).without_from(CONSOLE, 445).without(135).without(49154).without(1035);
     let r = seen().judge(&own);
     assert_eq!((r.verdict, r.headline.as_str()), (Verdict::Pass, "PASS, 3 of 6 required in view"));
     assert_eq!(outcome(&r, "image.rpc-deploy", "tcp/445"), Outcome::NotObservable);
@@ -58,7 +51,10 @@ fn without_a_site_roles_are_suggested_with_reasons_and_the_end_is_inconclusive()
         (REPO, Role::Repository),
         (TARGET, Role::TargetWindows),
     ] {
-        assert!(r.inferred_roles.iter().any(|i| i.address == addr && i.role == role && !i.because.is_empty()), "{role}");
+        assert!(
+            r.inferred_roles.iter().any(|i| i.address == addr && i.role == role && !i.because.is_empty()),
+            "{role}"
+        );
     }
     assert!(r.requirements.iter().all(|q| q.outcome != Outcome::Missing));
     let r = World::clean().without(6160).judge_without_site();
@@ -82,7 +78,8 @@ fn an_override_moves_a_port_and_is_named() {
 
 #[test]
 fn an_override_can_leave_a_row_out() {
-    let site = format!("{}\n[[override]]\nrule = \"image.installer\"\nskip = true\nreason = \"pre-installed\"\n", site());
+    let site =
+        format!("{}\n[[override]]\nrule = \"image.installer\"\nskip = true\nreason = \"pre-installed\"\n", site());
     let r = World::clean().without(6160).judge(&site);
     assert_eq!(outcome(&r, "image.installer", "tcp/6160"), Outcome::NotApplicable);
     assert_eq!(r.verdict, Verdict::Pass);

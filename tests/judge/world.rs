@@ -340,7 +340,12 @@ impl FlowFacts<'_> {
     /// The endpoint mapper's answer.
     pub fn names(mut self, host: &str, port: u16, interface: &str) -> Self {
         let at = self.stamp(0.5);
-        self.0.evidence.mapper.push(MapperAnswer { at, interface: interface.into(), addr: host.parse().unwrap(), port });
+        self.0.evidence.mapper.push(MapperAnswer {
+            at,
+            interface: interface.into(),
+            addr: host.parse().unwrap(),
+            port,
+        });
         self
     }
 }
@@ -348,7 +353,12 @@ impl FlowFacts<'_> {
 /// The one requirement of a rule and service.
 pub fn requirement<'r>(r: &'r Report, rule: &str, service: &str) -> &'r Requirement {
     let found: Vec<_> = r.requirements.iter().filter(|q| q.rule == rule && q.service == service).collect();
-    assert_eq!(found.len(), 1, "{rule} {service}: {:?}", r.requirements.iter().map(|q| (&q.rule, &q.service)).collect::<Vec<_>>());
+    assert_eq!(
+        found.len(),
+        1,
+        "{rule} {service}: {:?}",
+        r.requirements.iter().map(|q| (&q.rule, &q.service)).collect::<Vec<_>>()
+    );
     found[0]
 }
 
