@@ -246,3 +246,43 @@ impl Space {
 const fn is_keepalive(off: i64, len: u32, end: i64) -> bool {
     len == 1 && off.saturating_add(1) == end
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::base::{FrameRef, InputId, Time};
+
+    fn space(numbers: &[(u64, u32)]) -> Space {
+        let mut space = Space::default();
+        for &(frame, n) in numbers {
+            let at = Stamp { time: Time::from_nanos(0), at: FrameRef { input: InputId(0), frame } };
+            space.acknowledge(n, at);
+        }
+        space
+    }
+
+    proptest! {
+        #[test]
+        fn marks_of_a_cut_capture_are_those_of_the_whole_or_marked(
+            numbers in prop::collection::vec(0..40_u32, 1..40),
+            cut in any::<usize>(),
+        ) {
+            let numbers: Vec<(u64, u32)> = (1..).zip(numbers).collect();
+            let (early, late) = numbers.split_at(cut % numbers.len());
+            let (whole, mut cut) = (space(&numbers), space(early));
+            cut.append(&space(late), 0);
+            prop_assert!(cut.inexact() || cut == whole, "{cut:?}\n{whole:?}");
+        }
+    }
+
+    #[test]
+    fn marks_that_may_be_missing_are_owned_up_to() {
+        let late = [(2, 1), (3, 2), (4, 3), (5, 4), (6, 5), (7, 900)];
+        let mut cut = space(&[(1, 800)]);
+        cut.append(&space(&late), 0);
+        assert!(cut.inexact(), "the mark at 900 was beyond the four that the later piece kept");
+        assert_eq!(cut.acked.highest(), Some(100), "the highest is exact all the same");
+    }
+}
