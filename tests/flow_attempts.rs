@@ -1,4 +1,13 @@
 //! Every attempt outcome, at its boundaries, from packets.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test may stop at the first surprise"
+)]
 
 mod synth;
 
