@@ -2,6 +2,15 @@
 //!
 //! The captures are not part of the project: `PORTWITNESS_CORPUS` names the folder. Without it the tests are skipped and say so; under CI that
 //! is a failure.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test may stop at the first surprise"
+)]
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,4 +1,13 @@
 //! Laws of flows: a capture cut anywhere equals the whole, direction depends on the flow alone, threads change nothing.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test may stop at the first surprise"
+)]
 
 mod synth;
 
