@@ -165,12 +165,13 @@ impl Pieces {
         let mut later = later.0.into_iter();
         for next in later.by_ref() {
             let quotes = next.only_quotes();
+            // Only a SYN closes the seam: behind a stretch without one, the next SYN may still repeat the earlier piece's.
+            let closes = next.head.is_some();
             match self.0.last_mut() {
                 Some(last) if quotes || joins(key, last, &next) => last.merge(next, cap),
                 _ => self.0.push(next),
             }
-            // Behind the first piece with packets nothing can touch the seam.
-            if !quotes {
+            if closes {
                 break;
             }
         }
