@@ -59,7 +59,7 @@ pub struct Report {
     /// What made this report.
     pub tool: Tool,
     /// Rules it was judged by.
-    pub matrix: Vec<MatrixUsed>,
+    pub matrix: MatrixUsed,
     /// Place and restore; `null` where no site was given.
     pub site: Option<SiteUsed>,
     /// Roles worked out from traffic where no site was given.
@@ -125,15 +125,23 @@ pub struct Tool {
     pub run_at: Option<Time>,
 }
 
-/// A rule set that took part.
+/// The matrix, and the sets that stood beside it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct MatrixUsed {
+    /// The vendor's matrix.
+    #[serde(flatten)]
+    pub main: SetUsed,
+    /// Companion sets, and further matrices where the user gave some.
+    pub companions: Vec<SetUsed>,
+}
+
+/// A rule set that took part.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct SetUsed {
     /// Id.
     pub id: String,
     /// Title.
     pub title: String,
-    /// Whether it is a companion set.
-    pub companion: bool,
     /// Product build.
     pub build: Option<String>,
     /// The vendor's page.
@@ -441,6 +449,17 @@ pub enum UnexpectedKind {
 }
 
 impl UnexpectedKind {
+    /// The kind as in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoRule => "no_rule",
+            Self::Reversed => "reversed",
+            Self::WrongProtocol => "wrong_protocol",
+            Self::ConditionOff => "condition_off",
+            Self::UnknownPeer => "unknown_peer",
+        }
+    }
+
     /// Whether it fails the verdict without `--strict`.
     pub const fn fails(self) -> bool {
         matches!(self, Self::NoRule | Self::Reversed | Self::WrongProtocol)
@@ -455,7 +474,6 @@ pub struct EndRecord {
     /// Port.
     pub port: u16,
     /// Host label of the site, where it differs from the address.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
     /// Roles; absent without a site.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -531,7 +549,7 @@ pub struct FlowRecord {
     pub unexpected: Option<UnexpectedKind>,
     /// The orientation is an assumption.
     pub assumed: bool,
-    /// Why this class; absent without a matrix.
+    /// Why this class, headed by the kind where it is unexpected (`no_rule: ...`); absent without a matrix.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Rules that allow it, the naming one first.
