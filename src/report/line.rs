@@ -103,7 +103,7 @@ fn captures(report: &Report) -> Option<String> {
 }
 
 fn matrix(report: &Report) -> Option<String> {
-    let id = &report.matrix.main.id;
+    let id = &report.matrix.id;
     (!id.is_empty()).then(|| format!("matrix {id}"))
 }
 
@@ -134,7 +134,7 @@ mod tests {
         let one = report.requirements.remove(1);
         report.requirements = vec![one; 1000];
         report.captures[0].path = "x".repeat(5000);
-        report.matrix.main.id = "m".repeat(5000);
+        report.matrix.id = "m".repeat(5000);
         let line = render(&report);
         assert!(line.chars().count() <= MAX + 40, "{}: {line}", line.chars().count());
         assert!(line.contains(" more"), "{line}");

@@ -128,11 +128,34 @@ pub struct Tool {
 /// The matrix, and the sets that stood beside it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct MatrixUsed {
-    /// The vendor's matrix.
-    #[serde(flatten)]
-    pub main: SetUsed,
+    /// Id of the vendor's matrix.
+    pub id: String,
+    /// Title.
+    pub title: String,
+    /// Product build.
+    pub build: Option<String>,
+    /// The vendor's page.
+    pub page: Option<String>,
+    /// Date of the page.
+    pub date: Option<String>,
+    /// SHA-256 of the file.
+    pub digest: String,
     /// Companion sets, and further matrices where the user gave some.
     pub companions: Vec<SetUsed>,
+}
+
+impl MatrixUsed {
+    /// A matrix and what stood beside it.
+    pub fn new(main: SetUsed, companions: Vec<SetUsed>) -> Self {
+        let SetUsed { id, title, build, page, date, digest } = main;
+        Self { id, title, build, page, date, digest, companions }
+    }
+
+    /// The matrix by itself.
+    pub fn main(&self) -> SetUsed {
+        let Self { id, title, build, page, date, digest, .. } = self.clone();
+        SetUsed { id, title, build, page, date, digest }
+    }
 }
 
 /// A rule set that took part.

@@ -125,14 +125,12 @@ fn base(verdict: Verdict, headline: &str) -> Report {
         },
         tool: Tool { name: "portwitness".into(), version: "0.1.0".into(), run_at: None },
         matrix: MatrixUsed {
-            main: SetUsed {
-                id: "veeam-oracle-13.0.1".into(),
-                title: "Oracle restore".into(),
-                build: Some("13.0.1.1071".into()),
-                page: None,
-                date: Some("2025-12-23".into()),
-                digest: "00".repeat(32),
-            },
+            id: "veeam-oracle-13.0.1".into(),
+            title: "Oracle restore".into(),
+            build: Some("13.0.1.1071".into()),
+            page: None,
+            date: Some("2025-12-23".into()),
+            digest: "00".repeat(32),
             companions: Vec::new(),
         },
         site: Some(SiteUsed {

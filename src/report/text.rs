@@ -166,8 +166,9 @@ fn limits(page: &mut Page, report: &Report) {
 fn made_by(page: &mut Page, report: &Report) {
     page.blank();
     let mut parts = vec![format!("{} {}", report.tool.name, report.tool.version)];
+    let main = report.matrix.main();
     let companions = report.matrix.companions.iter().filter(|_| page.verbose()).map(|s| ("companion", s));
-    for (what, set) in std::iter::once(("matrix", &report.matrix.main)).chain(companions) {
+    for (what, set) in std::iter::once(("matrix", &main)).chain(companions) {
         let build = set.build.as_ref().map(|b| format!("build {b}"));
         let page_of = set.date.as_ref().map(|d| format!("page of {d}"));
         let digest = page.verbose().then(|| format!("sha256 {}", set.digest));

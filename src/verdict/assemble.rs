@@ -142,7 +142,7 @@ fn matrix_used(j: &Judged<'_, '_>) -> MatrixUsed {
     let mut sets: Vec<SetUsed> = j.case.matrix.chosen(&j.site.companions).map(used).collect();
     // The matrix comes first; a rules folder without any leaves nothing to name.
     let main = if sets.is_empty() { SetUsed::default() } else { sets.remove(0) };
-    MatrixUsed { main, companions: sets }
+    MatrixUsed::new(main, sets)
 }
 
 fn site_used(j: &Judged<'_, '_>) -> Option<SiteUsed> {
