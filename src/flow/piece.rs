@@ -52,7 +52,7 @@ impl Head {
         self.run.count += 1;
         self.run.payload = self.run.payload.max(t.payload_len);
         keep_ends(&mut self.run.stamps, p.at, SynRun::KEPT, |s| *s);
-        self.data.add(0, t.payload, p.at, cap);
+        self.data.add(0, t.payload, t.payload_len as usize, p.at, cap);
     }
 
     /// Takes in other SYNs of the same run.
