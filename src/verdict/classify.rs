@@ -77,6 +77,11 @@ impl Classifier<'_, '_> {
             c.label = Some("host noise".to_owned());
             return c;
         }
+        if matches!(proto, Proto::Other(_)) {
+            let mut c = Classed::new(Class::Related, "neither TCP nor UDP: no row is about it, and it is not read");
+            c.label = Some("other IP protocols".to_owned());
+            return c;
+        }
         let (orig, resp) = self.peers(s);
         let (on, off) = self.rules.explain(orig, resp, proto, s.port());
         let (on, outside): (Vec<Hit>, Vec<Hit>) = on.into_iter().partition(|h| self.in_window(h, s));
@@ -87,7 +92,7 @@ impl Classifier<'_, '_> {
         if let Some(c) = self.related(s, companion).or_else(|| self.excepted(s)) {
             return c;
         }
-        let off: Vec<Hit> = off.into_iter().chain(outside).filter(|h| !self.rule(h).is_companion()).collect();
+        let off: Vec<Hit> = off.into_iter().chain(outside).collect();
         self.unexplained(s, off)
     }
 

@@ -1,33 +1,37 @@
 //! One settled demand as the report tells it: what was seen, what follows, what to do next.
 
+use std::collections::BTreeSet;
+
+use super::joined::elsewhere;
 use super::presence::Presence;
-use super::seen::Seen;
+use super::seen::{Seen, Worked};
 use super::settle::Settled;
 use super::summary::Judged;
 use super::words;
 use crate::matrix::{Need, Rule, RulePort};
-use crate::report::{Cause, Outcome, Requirement};
+use crate::report::{Cause, Class, Outcome, Requirement};
 
 /// The report's form of a settled demand.
 pub(super) fn requirement(j: &Judged<'_, '_>, s: &Settled) -> Requirement {
     let d = &s.demand;
     let (rule, port) = rule_of(j, s);
     let told = Telling { j, s, rule, port };
-    let flows: Vec<_> = s.presence.flows.iter().filter_map(|&i| j.seen.get(i)).map(|x| x.id.clone()).collect();
-    let mut unique = Vec::new();
-    flows.into_iter().for_each(|id| {
-        if !unique.contains(&id) {
-            unique.push(id)
-        }
-    });
+    let mut known = BTreeSet::new();
+    let flows = s.presence.flows.iter().filter_map(|&i| j.seen.get(i)).map(|x| x.id.clone());
+    let unique: Vec<_> = flows.filter(|id| known.insert(id.clone())).collect();
     let troubled = matches!(s.outcome, Outcome::Blocked | Outcome::Missing);
     Requirement {
         rule: rule.id.clone(),
         scenario: rule.scenario,
         operations: d.operations.clone(),
-        from: d.drivers.iter().map(|&h| words::host(j.site, h)).collect(),
+        from: d
+            .drivers
+            .iter()
+            .map(|&h| words::host(j.site, h))
+            .chain(words::blocks(j.site, &d.driver_blocks))
+            .collect(),
         from_roles: d.driver_roles.clone(),
-        to: words::hosts(j.site, &d.responders),
+        to: words::ends(j.site, &d.responders, &d.responder_blocks),
         service: port.service.to_string(),
         need: d.need,
         stage: d.stage,
@@ -83,6 +87,10 @@ impl Telling<'_, '_> {
 
     fn attempt(&self, s: &Seen<'_>) -> String {
         let mut text = format!("{}: {}", self.ends(s), s.attempt.reason);
+        for other in elsewhere(self.j.seen, s) {
+            let place = self.j.points.get(other.point).map_or("another place", |p| p.name.as_str());
+            text.push_str(&format!("; at {place}: {}", other.attempt.reason));
+        }
         if let Some(n) = self.mapper_note(s) {
             text.push_str(&n);
         }
@@ -120,7 +128,9 @@ impl Telling<'_, '_> {
 
     fn satisfied(&self) -> String {
         let Some(f) = self.lead() else { return String::new() };
-        let n = self.s.presence.flows.len() as u64;
+        let ids: BTreeSet<_> =
+            self.s.presence.flows.iter().filter_map(|&i| self.j.seen.get(i)).map(|x| &x.id).collect();
+        let n = ids.len() as u64;
         let more = if n > 1 { format!(" ({})", words::count(n, "connection")) } else { String::new() };
         let app = f.flow.evidence.summary();
         let app = if app.is_empty() { app } else { format!(", {app}") };
@@ -133,7 +143,10 @@ impl Telling<'_, '_> {
         let primary = self.s.presence.flows.iter().filter_map(|&i| self.j.seen.get(i));
         let failed = primary.rev().find(|p| self.port.service.contains(p.flow.key.proto, p.port()));
         let why = match failed {
-            Some(p) => format!("{} failed first ({})", self.port.service, p.attempt.reason),
+            Some(p) if matches!(p.network(), Worked::Failed(_)) => {
+                format!("{} failed ({})", self.port.service, p.attempt.reason)
+            }
+            Some(p) => format!("{} was tried, to no clear end ({})", self.port.service, p.attempt.reason),
             None => format!("{} was not tried in this capture", self.port.service),
         };
         format!("{} established as fallback; {why}", self.ends(f))
@@ -173,8 +186,8 @@ impl Telling<'_, '_> {
             let name = crate::app::interface_name(&n.interface).unwrap_or(n.interface.as_str());
             return format!(
                 "the endpoint mapper of {} gave {} port tcp/{} for {name}, and it was never tried afterwards here: dropped before this place?",
-                words::host(self.j.site, n.host),
-                words::host(self.j.site, n.asker),
+                words::peer(self.j.site, n.host),
+                words::peer(self.j.site, n.asker),
                 n.port
             );
         }
@@ -185,6 +198,7 @@ impl Telling<'_, '_> {
             (Some(f), Some(Cause::Direction)) => {
                 format!("{}: its beginning was not captured, so who opened it cannot be told", self.ends(f))
             }
+            (Some(f), _) if f.class.class == Class::Ambiguous => format!("{}: {}", self.ends(f), f.class.reason),
             (Some(f), _) => self.attempt(f),
             (None, _) => s.because.clone().unwrap_or_default(),
         }
@@ -254,6 +268,9 @@ fn blocked_hint(t: &Telling<'_, '_>, f: &Seen<'_>, cause: Cause) -> String {
     let port = format!("{}/{}", f.flow.key.proto, f.port());
     let range = if t.port.service.ports.is_single() { port.clone() } else { t.port.service.to_string() };
     match cause {
+        Cause::Unanswered if arrived(t, f) => format!(
+            "The SYN to {port} arrives at {r} and gets no answer there: check the host firewall of {r} for a rule that lets {o} reach {range}, and that the service is not overloaded."
+        ),
         Cause::Unanswered => format!(
             "Something drops {port} silently between {o} and {r}: check the firewalls on that path and the host firewall of {r} for a rule that lets {o} reach {range}."
         ),
@@ -276,6 +293,12 @@ fn blocked_hint(t: &Telling<'_, '_>, f: &Seen<'_>, cause: Cause) -> String {
         }
         _ => format!("Check the path from {o} to {r} for {range}."),
     }
+}
+
+/// Whether a capture made on the responder's own host shows the SYN of an attempt.
+fn arrived(t: &Telling<'_, '_>, f: &Seen<'_>) -> bool {
+    let there = |s: &Seen<'_>| t.j.points.get(s.point).is_some_and(|p| p.is_at(s.resp_host) && !p.is_at(s.orig_host));
+    there(f) || elsewhere(t.j.seen, f).into_iter().any(there)
 }
 
 /// Whether a RST's time to live does not fit the host it claims to come from.
