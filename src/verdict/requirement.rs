@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::joined::elsewhere;
+use super::points::{PointView, Sight};
 use super::presence::Presence;
 use super::seen::{Seen, Worked};
 use super::settle::Settled;
@@ -271,6 +272,10 @@ fn blocked_hint(t: &Telling<'_, '_>, f: &Seen<'_>, cause: Cause) -> String {
         Cause::Unanswered if arrived(t, f) => format!(
             "The SYN to {port} arrives at {r} and gets no answer there: check the host firewall of {r} for a rule that lets {o} reach {range}, and that the service is not overloaded."
         ),
+        Cause::Unanswered if !lost_before(t, f).is_empty() => format!(
+            "No SYN of it is in the capture at {}, which sees other packets of these hosts: something on the way drops {port} from {o} to {r}. Check the firewalls on that path for a rule that lets {o} reach {range}.",
+            lost_before(t, f)
+        ),
         Cause::Unanswered => format!(
             "Something drops {port} silently between {o} and {r}: check the firewalls on that path and the host firewall of {r} for a rule that lets {o} reach {range}."
         ),
@@ -299,6 +304,19 @@ fn blocked_hint(t: &Telling<'_, '_>, f: &Seen<'_>, cause: Cause) -> String {
 fn arrived(t: &Telling<'_, '_>, f: &Seen<'_>) -> bool {
     let there = |s: &Seen<'_>| t.j.points.get(s.point).is_some_and(|p| p.is_at(s.resp_host) && !p.is_at(s.orig_host));
     there(f) || elsewhere(t.j.seen, f).into_iter().any(there)
+}
+
+/// The place of a capture at the responder, made at that time, that shows other packets of the pair but nothing of an attempt;
+/// empty where there is none.
+fn lost_before(t: &Telling<'_, '_>, f: &Seen<'_>) -> String {
+    let (Some(o), Some(r)) = (f.orig_host, f.resp_host) else { return String::new() };
+    let there = |(i, p): &(usize, &PointView<'_>)| {
+        let covers = p.span().is_some_and(|(a, b)| a <= f.flow.first.time && f.flow.last.time <= b);
+        *i != f.point && p.is_at(Some(r)) && !p.is_at(Some(o)) && covers && p.sight(o, r) == Sight::Seen
+    };
+    let shown = elsewhere(t.j.seen, f);
+    let places = t.j.points.iter().enumerate().filter(there);
+    places.filter(|(i, _)| shown.iter().all(|s| s.point != *i)).map(|(_, p)| p.name.clone()).next().unwrap_or_default()
 }
 
 /// Whether a RST's time to live does not fit the host it claims to come from.

@@ -64,6 +64,17 @@ fn a_syn_that_arrives_without_an_answer_points_at_the_responders_own_firewall() 
 }
 
 #[test]
+fn a_syn_that_never_arrives_points_at_the_path() {
+    let (mut con, mut tgt) = (console().without(1035), World::new());
+    con.flow(Proto::Tcp, CONSOLE, 51_700, TARGET, 1035, 24.0).unanswered();
+    tgt.ping(CONSOLE, TARGET, 1.0);
+    let r = judged(vec![("console", con), ("target-windows", tgt)], "");
+    let q = requirement(&r, "image.oracle-runtime", "tcp/1035-1075");
+    assert_eq!(q.outcome, Outcome::Blocked);
+    assert!(q.next_step.as_deref().is_some_and(|t| t.contains("No SYN of it")), "{:?}", q.next_step);
+}
+
+#[test]
 fn a_failure_that_one_place_explains_better_is_one_attempt_with_that_cause() {
     let (mut con, mut tgt) = (console().without(1035), World::new());
     con.flow(Proto::Tcp, CONSOLE, 51_700, TARGET, 1035, 24.0).unanswered();
