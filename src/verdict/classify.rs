@@ -216,11 +216,10 @@ impl Classifier<'_, '_> {
                 format!("one end has no role, and no companion rule or exception names {service}"),
             );
         }
-        let orig_port = s.flow.point(s.direction.orig).port;
-        let (resp, orig) = self.peers(s);
-        let (turned, _) = self.rules.explain(orig, resp, s.flow.key.proto, orig_port);
-        let (same_way_back, _) = self.rules.explain(orig, resp, s.flow.key.proto, s.port());
-        let reversed = turned.iter().chain(&same_way_back).find(|h| !self.rule(h).is_companion());
+        // The originator's own port says nothing: it may lie in the range of dynamic RPC.
+        let (orig, resp) = self.peers(s);
+        let (back, _) = self.rules.explain(resp, orig, s.flow.key.proto, s.port());
+        let reversed = back.iter().find(|h| !self.rule(h).is_companion());
         match reversed {
             Some(hit) if s.certain() => Classed::unexpected(
                 UnexpectedKind::Reversed,

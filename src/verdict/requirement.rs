@@ -282,13 +282,21 @@ fn blocked_hint(t: &Telling<'_, '_>, f: &Seen<'_>, cause: Cause) -> String {
         Cause::Refused if device_suspected(f) => format!(
             "A device in the path seems to reset {port} in the name of {r}: check the firewalls between {o} and {r} for a rule that rejects {range}."
         ),
+        Cause::Refused if reporter(f).is_some() => format!(
+            "{} answers for {r} that {port} is closed, by ICMP: a firewall's reject rule, or nothing listens there. Check the rules of that device for {range} from {o}, and on {r} that the service runs and listens.",
+            reporter(f).map_or_else(String::new, |a| words::addr(t.j.site, a))
+        ),
         Cause::Refused => format!(
             "{r} answers {port} with a reset: nothing listens there, or a firewall rejects it. Check on {r} that the service runs and listens, then its host firewall for {range} from {o}."
         ),
         Cause::Prohibited | Cause::Unreachable => {
             let by = reporter(f).map_or_else(String::new, |a| format!(" by {}", words::addr(t.j.site, a)));
-            let what = if cause == Cause::Prohibited { "rejected" } else { "reported unreachable" };
-            format!("{port} from {o} to {r} is {what}{by}: check the rules and routes of that device for {range}.")
+            let (what, check) = if cause == Cause::Prohibited {
+                ("rejected", "check the rules")
+            } else {
+                ("reported unreachable", "check that the host is up, then the routes and rules")
+            };
+            format!("{port} from {o} to {r} is {what}{by}: {check} of that device for {range}.")
         }
         Cause::HalfOpen => format!(
             "{r} answers {port}, but its answer is never acknowledged: check the return path from {r} to {o} (asymmetric routing, a stateful firewall that saw one direction only) and the host firewall of {o}."
