@@ -269,16 +269,7 @@ fn blocked_hint(t: &Telling<'_, '_>, f: &Seen<'_>, cause: Cause) -> String {
     let port = format!("{}/{}", f.flow.key.proto, f.port());
     let range = if t.port.service.ports.is_single() { port.clone() } else { t.port.service.to_string() };
     match cause {
-        Cause::Unanswered if arrived(t, f) => format!(
-            "The SYN to {port} arrives at {r} and gets no answer there: check the host firewall of {r} for a rule that lets {o} reach {range}, and that the service is not overloaded."
-        ),
-        Cause::Unanswered if !lost_before(t, f).is_empty() => format!(
-            "No SYN of it is in the capture at {}, which sees other packets of these hosts: something on the way drops {port} from {o} to {r}. Check the firewalls on that path for a rule that lets {o} reach {range}.",
-            lost_before(t, f)
-        ),
-        Cause::Unanswered => format!(
-            "Something drops {port} silently between {o} and {r}: check the firewalls on that path and the host firewall of {r} for a rule that lets {o} reach {range}."
-        ),
+        Cause::Unanswered => silent_hint(t, f, [&o, &r, &port, &range]),
         Cause::Refused if device_suspected(f) => format!(
             "A device in the path seems to reset {port} in the name of {r}: check the firewalls between {o} and {r} for a rule that rejects {range}."
         ),
@@ -306,6 +297,24 @@ fn blocked_hint(t: &Telling<'_, '_>, f: &Seen<'_>, cause: Cause) -> String {
         }
         _ => format!("Check the path from {o} to {r} for {range}."),
     }
+}
+
+/// What to check where nothing came back, by how far the SYN is seen to come.
+fn silent_hint(t: &Telling<'_, '_>, f: &Seen<'_>, [o, r, port, range]: [&str; 4]) -> String {
+    let place = lost_before(t, f);
+    if arrived(t, f) {
+        return format!(
+            "The SYN to {port} arrives at {r} and gets no answer there: check the host firewall of {r} for a rule that lets {o} reach {range}, and that the service is not overloaded."
+        );
+    }
+    if !place.is_empty() {
+        return format!(
+            "No SYN of it is in the capture at {place}, which sees other packets of these hosts: something on the way drops {port} from {o} to {r}. Check the firewalls on that path for a rule that lets {o} reach {range}."
+        );
+    }
+    format!(
+        "Something drops {port} silently between {o} and {r}: check the firewalls on that path and the host firewall of {r} for a rule that lets {o} reach {range}."
+    )
 }
 
 /// Whether a capture made on the responder's own host shows the SYN of an attempt.
