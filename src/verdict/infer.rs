@@ -76,19 +76,24 @@ fn uses(points: &[PointSeen], ports: &PortSet) -> BTreeSet<Use> {
 
 /// Roles with their reasons, the first reason of each kept.
 #[derive(Debug, Default)]
-struct Draft(BTreeMap<(IpAddr, Role), String>);
+struct Draft {
+    reasons: BTreeMap<(IpAddr, Role), String>,
+    /// Roles that somebody has.
+    given: BTreeSet<Role>,
+}
 
 impl Draft {
     fn give(&mut self, addr: IpAddr, role: Role, because: String) {
-        self.0.entry((addr, role)).or_insert(because);
+        self.reasons.entry((addr, role)).or_insert(because);
+        self.given.insert(role);
     }
 
     fn has(&self, role: Role) -> bool {
-        self.0.keys().any(|(_, r)| *r == role)
+        self.given.contains(&role)
     }
 
     fn is(&self, addr: IpAddr, role: Role) -> bool {
-        self.0.contains_key(&(addr, role))
+        self.reasons.contains_key(&(addr, role))
     }
 
     /// The iSCSI target is the mount server, its initiator the restore's target: the surest sign there is.
@@ -101,8 +106,9 @@ impl Draft {
 
     /// Who serves the runtime's ports is the target; who asks for them and for the admin share, the console.
     fn by_runtime(&mut self, uses: &BTreeSet<Use>) {
+        let sharing: BTreeSet<IpAddr> = uses.iter().filter(|v| matches!(v.port, 135 | 445)).map(|v| v.server).collect();
         for u in uses.iter().filter(|u| matches!(u.port, 1035..=1075 | 6160)) {
-            let shares = uses.iter().any(|v| v.server == u.server && matches!(v.port, 135 | 445));
+            let shares = sharing.contains(&u.server);
             if shares {
                 self.give(
                     u.server,
@@ -162,7 +168,7 @@ impl Draft {
             return;
         }
         for u in uses.iter().filter(|u| u.port == 445) {
-            if uses.iter().any(|v| (v.asker, v.server, v.port) == (u.asker, u.server, 135)) {
+            if [false, true].iter().any(|&iscsi| uses.contains(&Use { port: 135, iscsi, ..*u })) {
                 self.give(u.server, Role::TargetWindows, format!("is asked by {} for tcp/135 and tcp/445", u.asker));
             }
         }
@@ -176,14 +182,14 @@ impl Draft {
 
     fn hosts(&self) -> Vec<Host> {
         let mut by = BTreeMap::<IpAddr, BTreeSet<Role>>::new();
-        for (addr, role) in self.0.keys() {
+        for (addr, role) in self.reasons.keys() {
             by.entry(*addr).or_default().insert(*role);
         }
         by.into_iter().map(|(a, roles)| Host { label: a.to_string(), addrs: vec![a], roles, os: None }).collect()
     }
 
     fn reasons(self) -> Vec<InferredRole> {
-        self.0
+        self.reasons
             .into_iter()
             .map(|((address, role), because)| InferredRole { address: address.to_string(), role, because })
             .collect()
