@@ -3,6 +3,7 @@
 //! Each subcommand's file has the same shape: `Args` is what was typed, `Config` what it means, `run` the work. Only
 //! [`output::Out`] writes to standard output and only [`complain`] to standard error.
 
+mod ask;
 mod explain;
 mod flows;
 mod inputs;

@@ -21,7 +21,7 @@ mod sound;
 mod summary;
 mod words;
 
-pub use draft::draft_site;
+pub use draft::{Draft, draft_site, where_to_look};
 pub use record::flow_record;
 
 use crate::matrix::Matrix;
