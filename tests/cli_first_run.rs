@@ -214,3 +214,104 @@ fn questions_need_somebody_to_answer_them() {
     assert!(err.contains("--ask needs a terminal"), "{err}");
 }
 
+/// The plan of a site as JSON.
+fn plan_json(folder: &Path, args: &[&str]) -> serde_json::Value {
+    let args: Vec<&str> = ["plan", "--format", "json"].into_iter().chain(args.iter().copied()).collect();
+    let (status, out, err) = run(folder, &args);
+    assert_eq!(status, 0, "{err}");
+    serde_json::from_str(&out).unwrap()
+}
+
+fn chosen(plan: &serde_json::Value) -> Vec<&str> {
+    let places = plan["places"].as_array().unwrap().iter().filter(|p| p["chosen"] == true);
+    places.map(|p| p["place"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn a_plan_names_the_fewest_places_and_the_command_that_judges_them() {
+    let (status, out, err) = run(root(), &["plan", "--site", "captures/site.toml"]);
+    assert_eq!((status, err.as_str()), (0, ""));
+    for said in [
+        "Capture at 3 places to see all 6 required rows",
+        "pktmon start --capture --comp nics --pkt-size 0 --file-size 4096 --file-name console.etl",
+        "pktmon etl2pcap console.etl --out console.pcapng",
+        "dumpcap -i Ethernet -B 64 -s 512 -w mount-server.pcapng",
+        "portwitness verify --site captures/site.toml --at mount-server=mount-server.pcapng --at target-windows=",
+    ] {
+        assert!(out.contains(said), "lacks {said:?}:\n{out}");
+    }
+    let plan = plan_json(root(), &["--site", "captures/site.toml"]);
+    assert_eq!(plan["schema"], "portwitness.plan/1");
+    assert_eq!(chosen(&plan), ["mount-server", "target-windows", "console"]);
+    assert_eq!(plan, plan_json(root(), &["--site", "captures/site.toml"]));
+}
+
+/// Judging captures of the planned places with the planned command, and cut as planned, shows what the plan promised.
+#[test]
+fn what_the_plan_promises_the_judge_delivers() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = plan_json(root(), &["--site", "captures/site.toml"]);
+    let mut args = vec!["verify".to_owned(), "--site".to_owned(), "captures/site.toml".to_owned()];
+    for place in plan["places"].as_array().unwrap().iter().filter(|p| p["chosen"] == true) {
+        let word = place["place"].as_str().unwrap();
+        let ending = if word == "console" { "pcapng" } else { "pcap" };
+        let whole = fs::read(root().join(format!("captures/restore-clean.{word}.{ending}"))).unwrap();
+        let snaplen = place["snaplen"].as_u64().unwrap() as usize;
+        let file = dir.path().join(format!("{word}.{ending}"));
+        fs::write(&file, if snaplen > 0 { cut(&whole, snaplen) } else { whole }).unwrap();
+        args.extend(["--at".to_owned(), format!("{word}={}", file.display())]);
+    }
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let (status, out, _) = run(root(), &args);
+    assert_eq!((status, out.lines().next()), (0, Some("PASS, 6 of 6 required in view")), "{out}");
+}
+
+/// A classic little-endian pcap with every frame cut to so many bytes.
+fn cut(pcap: &[u8], snaplen: usize) -> Vec<u8> {
+    let (header, mut rest) = pcap.split_at(24);
+    let mut out = header.to_vec();
+    out[16..20].copy_from_slice(&(snaplen as u32).to_le_bytes());
+    while rest.len() >= 16 {
+        let caplen = u32::from_le_bytes(rest[8..12].try_into().unwrap()) as usize;
+        let kept = caplen.min(snaplen);
+        out.extend(&rest[..8]);
+        out.extend((kept as u32).to_le_bytes());
+        out.extend(&rest[12..16 + kept]);
+        rest = &rest[16 + caplen..];
+    }
+    out
+}
+
+#[test]
+fn a_plan_for_linux_takes_tcpdump_and_filters_that_compile() {
+    let dir = tempfile::tempdir().unwrap();
+    let site = "scenario = \"image-level\"\n[hosts]\nmnt01 = [\"10.77.0.12\", \"fd00:77::12\"]\n[roles]\nconsole = [\"10.77.0.10\"]\nbackup-server = [\"10.77.0.11\"]\nmount-server = [\"mnt01\"]\nrepository = [\"10.77.0.13\"]\ntarget-linux = [\"10.77.1.22\"]\n";
+    fs::write(dir.path().join("hosts.toml"), site).unwrap();
+    let mirror = format!("{site}[[observation_point]]\nat = \"mirror\"\ncaptures = [\"span*.pcap\"]\n");
+    fs::write(dir.path().join("mirror.toml"), mirror).unwrap();
+    let hosts = plan_json(dir.path(), &["--site", "hosts.toml"]);
+    assert_eq!(chosen(&hosts), ["mount-server", "console"]);
+    assert_eq!((&hosts["places"][0]["os"], &hosts["places"][1]["os"]), (&"linux".into(), &"windows".into()));
+    let span = plan_json(dir.path(), &["--site", "mirror.toml"]);
+    assert_eq!(chosen(&span), ["mirror"]);
+    let other = plan_json(dir.path(), &["--site", "hosts.toml", "--os", "mnt01=windows"]);
+    assert_eq!(other["places"][0]["file"], "mount-server.pcapng");
+    let (status, _, err) = run(dir.path(), &["plan", "--site", "hosts.toml", "--os", "mnt02=linux"]);
+    assert!(status == 2 && err.contains("did you mean 'mnt01'?"), "{err}");
+    for plan in [&hosts, &span] {
+        let line = plan["places"][0]["commands"][0]["start"][0].as_str().unwrap();
+        let filter = line.split('\'').nth(1).unwrap();
+        assert!(filter.contains("host 10.77.0.13 or host 10.77.1.22 or icmp or icmp6"), "{filter}");
+        compiles(filter);
+    }
+}
+
+/// Whether tcpdump takes a filter, where there is a tcpdump.
+fn compiles(filter: &str) {
+    let capture = root().join("captures/restore-clean.console.pcapng");
+    let done = std::process::Command::new("tcpdump").arg("-nr").arg(capture).args(["-c", "1", filter]).output();
+    match done {
+        Ok(done) => assert!(done.status.success(), "{filter}: {}", String::from_utf8_lossy(&done.stderr)),
+        Err(_) => eprintln!("skipped: no tcpdump to compile {filter:?}"),
+    }
+}

@@ -10,6 +10,7 @@ mod inputs;
 mod matrix;
 mod output;
 mod places;
+mod plan;
 mod reading;
 mod site;
 mod verify;
@@ -46,6 +47,7 @@ enum Command {
     Explain(explain::Args),
     Matrix(matrix::Args),
     Site(site::Args),
+    Plan(plan::Args),
 }
 
 /// Parses, runs, and turns the outcome into an exit status.
@@ -60,6 +62,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Explain(args) => explain::run(&args),
         Command::Matrix(args) => matrix::run(args),
         Command::Site(args) => site::run(&args),
+        Command::Plan(args) => plan::run(&args),
     };
     match done {
         Ok(status) => ExitCode::from(status),

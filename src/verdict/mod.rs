@@ -4,6 +4,7 @@
 //! against the rules in force ([`rules`], [`classify`]); rules expand to demands ([`expand`]), which flows satisfy or not
 //! ([`presence`]), and where nothing was seen soundness decides what may be said ([`sound`], [`settle`]).
 
+mod asked;
 mod assemble;
 mod classify;
 mod draft;
@@ -21,6 +22,7 @@ mod sound;
 mod summary;
 mod words;
 
+pub use asked::{Asked, asked};
 pub use draft::{Draft, draft_site, where_to_look};
 pub use record::flow_record;
 
