@@ -315,3 +315,90 @@ fn compiles(filter: &str) {
         Err(_) => eprintln!("skipped: no tcpdump to compile {filter:?}"),
     }
 }
+
+/// Every subcommand, with the lines its help may take on 80 columns.
+const COMMANDS: [(&str, usize); 13] = [
+    ("", 24),
+    ("verify", 40),
+    ("flows", 40),
+    ("explain", 40),
+    ("matrix", 40),
+    ("matrix list", 40),
+    ("matrix show", 40),
+    ("matrix lint", 40),
+    ("site", 40),
+    ("site init", 40),
+    ("plan", 40),
+    ("completions", 40),
+    ("man", 40),
+];
+
+#[test]
+fn every_help_fits_its_screen_and_shows_an_example() {
+    for (command, lines) in COMMANDS {
+        let args: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
+        let (status, out, err) = told(&portwitness(root(), &args).env("COLUMNS", "80").output().unwrap());
+        assert_eq!((status, err.as_str()), (0, ""), "{command}");
+        assert!(out.lines().count() <= lines, "{command} takes {} lines:\n{out}", out.lines().count());
+        assert!(out.contains("Example"), "{command} has no example");
+        let (_, example) = out.split_once("Example").unwrap();
+        assert!(example.contains("  portwitness "), "{command}: {example}");
+    }
+}
+
+#[test]
+fn completions_and_manual_pages_know_every_subcommand() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let (status, out, err) = run(root(), &["completions", shell]);
+        assert_eq!((status, err.as_str()), (0, ""), "{shell}");
+        for word in ["verify", "plan", "init"] {
+            assert!(out.contains(word), "{shell} lacks {word}");
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (status, out, err) = run(root(), &["man", "-o", &dir.path().to_string_lossy()]);
+    assert_eq!((status, out.as_str(), err.as_str()), (0, "", ""));
+    for (command, _) in COMMANDS {
+        let name = ["portwitness"].into_iter().chain(command.split_whitespace()).collect::<Vec<_>>().join("-");
+        let page = fs::read_to_string(dir.path().join(format!("{name}.1"))).unwrap();
+        assert!(page.contains(".TH"), "{name}");
+    }
+    let (status, out, _) = run(root(), &["man"]);
+    assert!(status == 0 && out.contains(".TH portwitness 1"), "{out}");
+    let (status, _, err) = run(dir.path(), &["man", "-o", "nowhere"]);
+    assert!(status == 2 && err.contains("cannot write manual pages to nowhere"), "{err}");
+}
+
+#[test]
+fn without_a_site_the_report_names_what_is_blocked_and_the_command_to_run_next() {
+    let capture = "captures/rpc-dynamic-dropped.console.pcapng";
+    let (status, out, err) = run(root(), &["verify", capture]);
+    assert_eq!((status, err.as_str()), (3, ""), "{out}");
+    let first_screen: String = out.lines().take(24).collect::<Vec<_>>().join("\n");
+    for said in [
+        "10.77.0.10 to 10.77.1.20 tcp/49154",
+        "blocked",
+        "10.77.0.10  console",
+        &format!("portwitness site init {capture} -o site.toml"),
+        &format!("portwitness verify --site site.toml {capture}"),
+    ] {
+        assert!(first_screen.contains(said), "the first screen lacks {said:?}:\n{out}");
+    }
+    let (_, line, _) = run(root(), &["verify", "--format", "line", capture]);
+    assert!(line.contains("blocked: image.rpc-dynamic 10.77.0.10 -> 10.77.1.20 tcp/49154"), "{line}");
+}
+
+#[test]
+fn without_a_site_a_stranger_is_told_what_a_restore_would_have_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut ssh = Pcap::new();
+    ssh.session((CON, 50_001), (MNT, 22), b"SSH-2.0-a\r\n", b"SSH-2.0-b\r\n");
+    fs::write(dir.path().join("it's mine.pcap"), ssh.bytes()).unwrap();
+    let (status, out, _) = run(dir.path(), &["verify", "it's mine.pcap"]);
+    assert_eq!(status, 3);
+    for said in
+        ["None. No host was seen", "portwitness flows", "portwitness site init 'it'\\''s mine.pcap' -o site.toml"]
+    {
+        assert!(out.contains(said), "lacks {said:?}:\n{out}");
+    }
+}

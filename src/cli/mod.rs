@@ -4,6 +4,7 @@
 //! [`output::Out`] writes to standard output and only [`complain`] to standard error.
 
 mod ask;
+mod completions;
 mod explain;
 mod flows;
 mod inputs;
@@ -48,6 +49,8 @@ enum Command {
     Matrix(matrix::Args),
     Site(site::Args),
     Plan(plan::Args),
+    Completions(completions::Args),
+    Man(completions::ManArgs),
 }
 
 /// Parses, runs, and turns the outcome into an exit status.
@@ -63,6 +66,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Matrix(args) => matrix::run(args),
         Command::Site(args) => site::run(&args),
         Command::Plan(args) => plan::run(&args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => completions::man(&args),
     };
     match done {
         Ok(status) => ExitCode::from(status),

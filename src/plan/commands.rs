@@ -181,13 +181,3 @@ impl Job {
         Some(if self.mirror { format!("{plain} or (vlan and ({plain}))") } else { plain })
     }
 }
-
-/// A word of a command line, quoted for a shell where it has to be.
-pub(super) fn word(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=+@,%".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', "'\\''"))
-    }
-}

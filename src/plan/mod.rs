@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use crate::base::shell_word;
 use crate::matrix::{Matrix, Need, Os, Role};
 use crate::site::{HostId, Site};
 use crate::verdict::{Asked, asked};
@@ -131,9 +132,11 @@ fn only_at_responder(
 
 /// The command line that judges the captures of the chosen places.
 fn verify(site: &Site, places: &[PlacePlan]) -> String {
-    let mut line =
-        vec!["portwitness verify --site".to_owned(), commands::word(site.path.as_deref().unwrap_or("site.toml"))];
-    let at = |p: &PlacePlan| format!("--at {}", commands::word(&format!("{}={}", p.place, p.file)));
+    let mut line = vec![
+        "portwitness verify --site".to_owned(),
+        shell_word(site.path.as_deref().unwrap_or("site.toml")).into_owned(),
+    ];
+    let at = |p: &PlacePlan| format!("--at {}", shell_word(&format!("{}={}", p.place, p.file)));
     line.extend(places.iter().filter(|p| p.chosen).map(at));
     line.join(" ")
 }
