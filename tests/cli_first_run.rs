@@ -5,6 +5,7 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::print_stderr,
+    clippy::panic,
     clippy::cast_possible_truncation,
     reason = "helpers of tests may stop at the first surprise, too"
 )]

@@ -8,8 +8,8 @@ use portwitness::matrix::Role;
 use portwitness::verdict::{Draft, where_to_look};
 
 const HOW: &str = "\
-Which host had which role in the restore? For each role: Enter takes what is in
-brackets, \"-\" says none, addresses are separated by spaces, \"?\" says where to look.
+Which host had which role in the restore? Enter takes what is in brackets,
+\"-\" is none, spaces separate addresses, \"?\" says where to look.
 ";
 
 /// Whether there is somebody to ask.
