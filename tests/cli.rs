@@ -263,7 +263,7 @@ fn flows_are_listed_one_per_line() {
     for line in out.lines() {
         let flow: serde_json::Value = serde_json::from_str(line).unwrap();
         assert_eq!(flow["attempt"], "established");
-        assert_eq!(flow["resp"], serde_json::json!({ "addr": "10.77.1.22", "port": 22 }));
+        assert_eq!(flow["resp"], serde_json::json!({ "addr": "10.77.1.22", "port": 22, "host": null}));
         assert!(flow.get("class").is_none());
     }
     let (_, out, _) = run(dir.path(), &["flows", "good.pcap"]);

@@ -16,7 +16,6 @@ use portwitness::packet::{Body, Packet, TcpFlags, decode};
 /// Why most of the lists' files are there.
 const TUNNEL: &str = "a tunnel: its inner flows are not decoded yet";
 const LINK: &str = "a link type that is not decoded, reported by name";
-const UNTIMED: &str = "simple packet blocks before any timestamp: counted, not judged";
 const FRAGMENT: &str = "a first fragment counts its own payload; tshark gives the datagram's length, or none for TCP";
 
 /// Files whose flows are not compared, each with the reason. Their frames are counted all the same.
@@ -24,11 +23,6 @@ const FLOWS_DIFFER: &[(&str, &str)] = &[
     ("arkime__80211http.pcap", LINK),
     ("arkime__arkime_synthetic.pcap", TUNNEL),
     ("arkime__ipv6-gtp6.pcap", TUNNEL),
-    ("pcapng-gen__output_be_advanced_test100.pcapng", UNTIMED),
-    ("pcapng-gen__output_be_basic_test010.pcapng", UNTIMED),
-    ("pcapng-gen__output_be_basic_test012.pcapng", UNTIMED),
-    ("pcapng-gen__output_be_basic_test016.pcapng", UNTIMED),
-    ("pcapng-gen__output_be_basic_test018.pcapng", UNTIMED),
     ("pcpp__MplsPackets.pcap", "MPLS is not decoded yet"),
     (
         "pcpp__pcapng-example.pcapng",

@@ -1,4 +1,13 @@
 //! Laws of flows: a capture cut anywhere equals the whole, direction depends on the flow alone, threads change nothing.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test may stop at the first surprise"
+)]
 
 mod synth;
 
@@ -144,4 +153,21 @@ fn blank(flow: &Flow) -> Flow {
         stamps.into_iter().chain([&mut e.first_payload]).flatten().for_each(zero);
     }
     f
+}
+
+#[test]
+fn a_syn_repeated_behind_a_cut_and_an_answer_is_still_the_same_run() {
+    const C: (u8, u16) = (1, 50_001);
+    const V: (u8, u16) = (2, 135);
+    let packets = [
+        Pk::tcp(1_000 * synth::S, C, V, synth::SYN, 1_000, 0, b""),
+        Pk::tcp(1_061 * synth::S, V, C, synth::SYN, 50_000, 0, b""),
+        // The clock steps back: only the whole run tells when the crossing SYN was first sent.
+        Pk::tcp(990 * synth::S, C, V, synth::SYN | synth::ACK, 1_000, 50_001, b""),
+        Pk::tcp(991 * synth::S, V, C, synth::SYN, 50_000, 0, b""),
+    ];
+    let whole = observation(&packets);
+    for cut in 1..packets.len() {
+        assert_eq!(in_pieces(&packets, &[cut], &[0]), whole, "cut before packet {cut}");
+    }
 }

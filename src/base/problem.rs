@@ -32,6 +32,8 @@ pub enum ProblemKind {
     UnknownInterface,
     /// A timestamp outside the representable years; the frame was counted, not judged.
     TimeOutOfRange,
+    /// A packet without a time of its own; it was given that of the one before it.
+    TimeAssumed,
     /// Time ran backwards within one file.
     TimeBackwards,
     /// A statistics block whose times cannot be right; its times were ignored.
@@ -77,7 +79,7 @@ impl ProblemKind {
         use ProblemKind as K;
         let (later_absence, absence, pass) = match self {
             K::FileTruncated | K::FileCorrupt => (true, false, false),
-            K::UnsupportedLinkType | K::UnknownInterface | K::TimeOutOfRange => (true, true, false),
+            K::UnsupportedLinkType | K::UnknownInterface | K::TimeOutOfRange | K::TimeAssumed => (true, true, false),
             K::StoreOverflow | K::Evicted => (true, true, false),
             K::InputUnreadable => (true, true, true),
             K::PacketMalformed
@@ -105,6 +107,7 @@ impl ProblemKind {
             K::BlockSkipped => "block skipped",
             K::UnknownInterface => "packet of an interface that no block describes",
             K::TimeOutOfRange => "timestamp outside the years 1678 to 2261",
+            K::TimeAssumed => "packets without a time",
             K::TimeBackwards => "time runs backwards",
             K::StatisticsTimeIgnored => "times of a statistics block ignored",
             K::PacketMalformed => "malformed packet",

@@ -182,6 +182,7 @@ impl Reader {
             interface: number,
             link,
             time,
+            untimed: false,
             drops,
         }))
     }
@@ -200,12 +201,18 @@ impl Reader {
         if captured > max_frame(link) {
             return Err(Stop::Corrupt("captured length beyond any frame"));
         }
-        let Some(time) = self.carried() else {
-            return Ok(Step::Counted(ProblemKind::TimeOutOfRange, "packet without a time, and none before it"));
-        };
+        let time = self.carried();
         let begin = self.window.start_of_next() + DATA;
         let kept = captured.min(KEPT) as usize;
-        let (interface, time, drops) = (number, Some(time), None);
-        Ok(Step::Frame(Found { data: begin..begin + kept, original, captured, interface, link, time, drops }))
+        Ok(Step::Frame(Found {
+            data: begin..begin + kept,
+            original,
+            captured,
+            interface: number,
+            link,
+            time: Some(time),
+            untimed: true,
+            drops: None,
+        }))
     }
 }

@@ -53,6 +53,8 @@ pub(super) struct Found {
     pub(super) link: LinkType,
     /// `None` where the record's time cannot be represented.
     pub(super) time: Option<Time>,
+    /// Whether the record has no time of its own.
+    pub(super) untimed: bool,
     /// Drops since the packet before, where the record counts them.
     pub(super) drops: Option<u64>,
 }
@@ -232,19 +234,23 @@ impl Reader {
             self.add_problem(ProblemKind::TimeOutOfRange, String::new(), at, Some(self.meta.packets));
             return None;
         };
-        self.meta.add_time(time, self.meta.packets);
+        if found.untimed {
+            self.add_problem(ProblemKind::TimeAssumed, String::new(), at, Some(self.meta.packets));
+        } else {
+            self.meta.add_time(time, self.meta.packets);
+            self.context.carried = Some(time);
+        }
         self.meta.add_drops(time, found.drops.unwrap_or(0));
-        self.context.carried = Some(time);
         Some(found)
     }
 
-    /// The time for a packet that has none: that of the frame before it.
-    pub(super) fn carried(&mut self) -> Option<Time> {
+    /// The time for a packet that has none: that of the frame before it, else 1970, which is no claim but keeps the order.
+    pub(super) fn carried(&mut self) -> Time {
         if self.guessed && self.context.carried.is_none() {
             // Only the segment before knows; this one must be read again after it.
             self.started_at = None;
         }
-        self.context.carried
+        self.context.carried.unwrap_or(Time::from_nanos(0))
     }
 
     fn pcap_record(&mut self, header: &pcap::Header) -> Result<Step, Stop> {
@@ -271,6 +277,7 @@ impl Reader {
         }
         let nanos = i64::from(record.secs) * 1_000_000_000 + record.nanos.cast_signed();
         Ok(Step::Frame(Found {
+            untimed: false,
             data: taken.start + head..taken.end,
             original: record.original,
             captured: record.captured,

@@ -80,10 +80,13 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 /// The candidate nearest to a misspelt word, where one is near enough to be meant.
+///
+/// A word cut short is near to what it begins.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let begins = |c: &str| word.len() >= 3 && c.starts_with(word);
     candidates
         .into_iter()
-        .map(|c| (strsim::damerau_levenshtein(word, c), c))
+        .map(|c| (if begins(c) { 0 } else { strsim::damerau_levenshtein(word, c) }, c))
         .filter(|(d, c)| *d <= 1 + c.len() / 4 && *d < word.chars().count())
         .min()
         .map(|(_, c)| c)

@@ -52,7 +52,7 @@ impl Head {
         self.run.count += 1;
         self.run.payload = self.run.payload.max(t.payload_len);
         keep_ends(&mut self.run.stamps, p.at, SynRun::KEPT, |s| *s);
-        self.data.add(0, t.payload, p.at, cap);
+        self.data.add(0, t.payload, t.payload_len as usize, p.at, cap);
     }
 
     /// Takes in other SYNs of the same run.
@@ -165,12 +165,13 @@ impl Pieces {
         let mut later = later.0.into_iter();
         for next in later.by_ref() {
             let quotes = next.only_quotes();
+            // Only a SYN closes the seam: behind a stretch without one, the next SYN may still repeat the earlier piece's.
+            let closes = next.head.is_some();
             match self.0.last_mut() {
                 Some(last) if quotes || joins(key, last, &next) => last.merge(next, cap),
                 _ => self.0.push(next),
             }
-            // Behind the first piece with packets nothing can touch the seam.
-            if !quotes {
+            if closes {
                 break;
             }
         }

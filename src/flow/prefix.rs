@@ -1,9 +1,10 @@
 //! The first payload bytes of one side, for application evidence.
 //!
-//! Kept are the first so-many *distinct* bytes in the order they arrived, whatever their sequence numbers. That is the one rule that
-//! needs no knowledge of where the stream began (a later piece does not have it) and still obeys the append law: of the first
-//! `cap` distinct bytes of a later piece at most as many are already known as the earlier piece holds, so what is left always
-//! fills the room that is left.
+//! Kept is what was captured of the first so-many *distinct* bytes in the order they arrived, whatever their sequence numbers.
+//! That is the one rule that needs no knowledge of where the stream began (a later piece does not have it) and still obeys the
+//! append law: of the first `cap` distinct bytes of a later piece at most as many are already known as the earlier piece holds,
+//! so what is left always fills the room that is left. Bytes count as they were on the wire: a short snaplen must not stretch
+//! the beginning of a stream over megabytes.
 
 use crate::base::Stamp;
 
@@ -14,7 +15,10 @@ use super::shift::Shift;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Run {
     off: i64,
+    /// Bytes captured, from `off` on.
     len: usize,
+    /// Bytes on the wire.
+    wire: usize,
     at: Stamp,
 }
 
@@ -23,40 +27,49 @@ struct Run {
 pub(crate) struct Prefix {
     bytes: Vec<u8>,
     runs: Vec<Run>,
+    /// Distinct bytes on the wire that `runs` stand for.
+    used: usize,
     held: Intervals,
 }
 
 impl Prefix {
-    /// Takes what is new of `data` at offset `off`, as long as there is room.
-    pub(crate) fn add(&mut self, off: i64, data: &[u8], at: Stamp, cap: usize) {
-        let mut room = cap.saturating_sub(self.bytes.len());
-        if room == 0 || data.is_empty() {
+    /// Takes what is new of a segment at offset `off`, as long as there is room. `data` may be shorter than the segment's
+    /// length on the wire.
+    pub(crate) fn add(&mut self, off: i64, data: &[u8], wire: usize, at: Stamp, cap: usize) {
+        let mut room = cap.saturating_sub(self.used);
+        if room == 0 || wire == 0 {
             return;
         }
-        let end = off.saturating_add_unsigned(data.len() as u64);
+        let end = off.saturating_add_unsigned(wire as u64);
         let mut taken = Vec::new();
         for (lo, hi) in self.held.missing(off, end) {
             let from = index(lo, off);
-            let part = data.get(from..index(hi, off)).unwrap_or(&[]);
-            let part = part.get(..part.len().min(room)).unwrap_or(&[]);
-            if part.is_empty() {
+            let wire = index(hi, lo).min(room);
+            if wire == 0 {
                 break;
             }
-            room -= part.len();
+            let part = data.get(from.min(data.len())..data.len().min(from.saturating_add(wire))).unwrap_or(&[]);
+            room -= wire;
+            self.used += wire;
             self.bytes.extend_from_slice(part);
-            self.runs.push(Run { off: lo, len: part.len(), at });
-            taken.push((lo, lo.saturating_add_unsigned(part.len() as u64)));
+            self.runs.push(Run { off: lo, len: part.len(), wire, at });
+            taken.push((lo, lo.saturating_add_unsigned(wire as u64)));
         }
         taken.into_iter().for_each(|(lo, hi)| self.held.insert(lo, hi));
     }
 
     /// Takes in a later prefix, moved up by `by`.
     pub(crate) fn append(&mut self, later: &Self, by: i64, cap: usize) {
-        if self.bytes.is_empty() && by == 0 {
+        if self.runs.is_empty() && by == 0 {
             self.clone_from(later);
             return;
         }
-        later.runs().for_each(|(off, data, at)| self.add(off.saturating_add(by), data, at, cap));
+        let mut at = 0;
+        for r in &later.runs {
+            let data = later.bytes.get(at..at + r.len).unwrap_or(&[]);
+            at += r.len;
+            self.add(r.off.saturating_add(by), data, r.wire, r.at, cap);
+        }
     }
 
     /// Offset, bytes and stamp of each run, in order of arrival.
@@ -77,4 +90,21 @@ impl Prefix {
 
 fn index(n: i64, base: i64) -> usize {
     usize::try_from(n.abs_diff(base)).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{FrameRef, InputId, Time};
+
+    #[test]
+    fn bytes_count_as_on_the_wire_and_only_captured_ones_are_kept() {
+        let at = Stamp { time: Time::from_nanos(0), at: FrameRef { input: InputId(0), frame: 1 } };
+        let mut prefix = Prefix::default();
+        prefix.add(0, &[1; 10], 600, at, 1000);
+        prefix.add(600, &[2; 10], 600, at, 1000);
+        prefix.add(1200, &[3; 10], 600, at, 1000);
+        let runs: Vec<_> = prefix.runs().map(|(off, bytes, _)| (off, bytes.to_vec())).collect();
+        assert_eq!(runs, [(0, vec![1; 10]), (600, vec![2; 10])], "the third segment lies beyond the first 1000 bytes");
+    }
 }

@@ -149,7 +149,7 @@ impl Space {
         }
         if s.len > 0 {
             self.cover(off, s.len);
-            self.prefix.add(off, s.data, s.at, s.cap);
+            self.prefix.add(off, s.data, s.len as usize, s.at, s.cap);
         }
     }
 

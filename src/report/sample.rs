@@ -124,15 +124,15 @@ fn base(verdict: Verdict, headline: &str) -> Report {
             last: Some(at("2026-11-20T21:04:10Z")),
         },
         tool: Tool { name: "portwitness".into(), version: "0.1.0".into(), run_at: None },
-        matrix: vec![MatrixUsed {
+        matrix: MatrixUsed {
             id: "veeam-oracle-13.0.1".into(),
             title: "Oracle restore".into(),
-            companion: false,
             build: Some("13.0.1.1071".into()),
             page: None,
             date: Some("2025-12-23".into()),
             digest: "00".repeat(32),
-        }],
+            companions: Vec::new(),
+        },
         site: Some(SiteUsed {
             path: "site.toml".into(),
             digest: "11".repeat(32),

@@ -196,13 +196,15 @@ fn limits(page: &mut Page, report: &Report) {
 fn made_by(page: &mut Page, report: &Report) {
     page.blank();
     let mut parts = vec![format!("{} {}", report.tool.name, report.tool.version)];
-    for set in report.matrix.iter().filter(|s| page.verbose() || !s.companion) {
+    let main = report.matrix.main();
+    let companions = report.matrix.companions.iter().filter(|_| page.verbose()).map(|s| ("companion", s));
+    for (what, set) in std::iter::once(("matrix", &main)).chain(companions) {
         let build = set.build.as_ref().map(|b| format!("build {b}"));
         let page_of = set.date.as_ref().map(|d| format!("page of {d}"));
         let digest = page.verbose().then(|| format!("sha256 {}", set.digest));
         let about: Vec<String> = [build, page_of, digest].into_iter().flatten().collect();
         let about = if about.is_empty() { String::new() } else { format!(" ({})", about.join(", ")) };
-        parts.push(format!("{} {}{about}", if set.companion { "companion" } else { "matrix" }, set.id));
+        parts.push(format!("{what} {}{about}", set.id));
     }
     if let Some(site) = &report.site {
         let digest = if page.verbose() { format!(" (sha256 {})", site.digest) } else { String::new() };

@@ -13,10 +13,11 @@ use super::sound::{Ground, unseen_bytes};
 use super::summary::{self, Judged};
 use super::{Case, exposure};
 use crate::base::{PortSet, Time};
+use crate::matrix::RuleSet;
 use crate::observe::PairIndex;
 use crate::report::{
     Capture, Class, ClassCounts, FlowRecord, HostUsed, InferredRole, LossUsed, MatrixUsed, Point, Report, SCHEMA,
-    SiteUsed, Tool,
+    SetUsed, SiteUsed, Tool,
 };
 use crate::site::Site;
 
@@ -129,20 +130,19 @@ fn report(j: &Judged<'_, '_>, inferred_roles: Vec<InferredRole>) -> Report {
     }
 }
 
-fn matrix_used(j: &Judged<'_, '_>) -> Vec<MatrixUsed> {
-    j.case
-        .matrix
-        .chosen(&j.site.companions)
-        .map(|s| MatrixUsed {
-            id: s.id.clone(),
-            title: s.title.clone(),
-            companion: s.kind == crate::matrix::SetKind::Companion,
-            build: s.build.clone(),
-            page: s.page.clone(),
-            date: s.date.clone(),
-            digest: s.digest.clone(),
-        })
-        .collect()
+fn matrix_used(j: &Judged<'_, '_>) -> MatrixUsed {
+    let used = |s: &RuleSet| SetUsed {
+        id: s.id.clone(),
+        title: s.title.clone(),
+        build: s.build.clone(),
+        page: s.page.clone(),
+        date: s.date.clone(),
+        digest: s.digest.clone(),
+    };
+    let mut sets: Vec<SetUsed> = j.case.matrix.chosen(&j.site.companions).map(used).collect();
+    // The matrix comes first; a rules folder without any leaves nothing to name.
+    let main = if sets.is_empty() { SetUsed::default() } else { sets.remove(0) };
+    MatrixUsed::new(main, sets)
 }
 
 fn site_used(j: &Judged<'_, '_>) -> Option<SiteUsed> {

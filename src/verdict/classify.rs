@@ -48,6 +48,7 @@ impl Classed {
     }
 
     fn unexpected(kind: UnexpectedKind, reason: impl Into<String>) -> Self {
+        let reason = format!("{}: {}", kind.name(), reason.into());
         Self { unexpected: Some(kind), ..Self::new(Class::Unexpected, reason) }
     }
 

@@ -1,8 +1,8 @@
 //! The judge: matrix, site and observations in, a report out. Pure: no clock, no file, no packet.
 //!
-//! The way of a case: points are resolved ([`points`]), flows are oriented and given hosts and roles ([`seen`]), classified
-//! against the rules in force ([`rules`], [`classify`]); rules expand to demands ([`expand`]), which flows satisfy or not
-//! ([`presence`]), and where nothing was seen soundness decides what may be said ([`sound`], [`settle`]).
+//! The way of a case: points are resolved (`points`), flows are oriented and given hosts and roles (`seen`), classified
+//! against the rules in force (`rules`, `classify`); rules expand to demands (`expand`), which flows satisfy or not
+//! (`presence`), and where nothing was seen soundness decides what may be said (`sound`, `settle`).
 
 mod asked;
 mod assemble;

@@ -61,7 +61,9 @@ fn groups(page: &mut Page, clock: &Clock, mark: (&str, Ink), groups: &[Vec<&Flow
         let what = format!("{kind}{} → {} {}, {count}", who(&first.orig), who(&first.resp), service(first));
         page.bullet(2, mark, &what);
         if let Some(reason) = &first.reason {
-            page.field(4, "seen", reason);
+            // The group's head says the kind in words already.
+            let kind = first.unexpected.map_or(String::new(), |k| format!("{}: ", k.name()));
+            page.field(4, "seen", reason.strip_prefix(&kind).unwrap_or(reason));
         }
         page.field(4, "evidence", &format!("{} {}, {}", frame(first), clock.moment(first.first), first.attempt));
         page.copyable(4, "wireshark", &first.display_filter);

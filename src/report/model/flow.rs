@@ -1,0 +1,187 @@
+//! Flows and what the matrix says of them.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::app::{AppFacts, MapperAnswer};
+use crate::base::{Proto, Time};
+use crate::flow::FlowId;
+use crate::matrix::Role;
+
+/// What the matrix says of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Class {
+    /// A rule allows it.
+    Expected,
+    /// No rule explains it.
+    Unexpected,
+    /// A companion set or the site's allow list explains it.
+    Related,
+    /// Two readings remain.
+    Ambiguous,
+    /// No end has a role; broadcast; multicast.
+    Unrelated,
+}
+
+/// Kinds of unexpected flows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UnexpectedKind {
+    /// No rule allows it between these roles.
+    NoRule,
+    /// A rule allows it the other way round.
+    Reversed,
+    /// Another protocol on a rule's port.
+    WrongProtocol,
+    /// Allowed, but not in this operation or window.
+    ConditionOff,
+    /// One end has no role.
+    UnknownPeer,
+}
+
+impl UnexpectedKind {
+    /// The kind as in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoRule => "no_rule",
+            Self::Reversed => "reversed",
+            Self::WrongProtocol => "wrong_protocol",
+            Self::ConditionOff => "condition_off",
+            Self::UnknownPeer => "unknown_peer",
+        }
+    }
+
+    /// Whether it fails the verdict without `--strict`.
+    pub const fn fails(self) -> bool {
+        matches!(self, Self::NoRule | Self::Reversed | Self::WrongProtocol)
+    }
+}
+
+/// One end of a flow in the report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct EndRecord {
+    /// Address.
+    pub addr: String,
+    /// Port.
+    pub port: u16,
+    /// Host label of the site, where it differs from the address.
+    pub host: Option<String>,
+    /// Roles; absent without a site.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub roles: Option<Vec<Role>>,
+}
+
+/// How a flow's originator was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// It sent a SYN.
+    Syn,
+    /// The other side sent a SYN-ACK.
+    SynAck,
+    /// The other side's port is a service of the matrix.
+    ServicePort,
+    /// It sent the first packet seen: uncertain.
+    FirstPacket,
+}
+
+/// Application evidence in the report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct AppRecord {
+    /// `ssh`, `tls`, ...; `other`; null: not told.
+    pub protocol: Option<String>,
+    /// Against the rule: `confirmed`, `wrong_protocol`, `unconfirmed`; absent without a rule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<AppState>,
+    /// One line for people.
+    pub summary: String,
+    /// Facts.
+    pub facts: Vec<AppFacts>,
+    /// Ports the endpoint mapper gave out.
+    pub mapper: Vec<MapperAnswer>,
+}
+
+/// Application evidence against a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AppState {
+    /// The bytes are what the rule's port carries.
+    Confirmed,
+    /// The bytes are of another protocol.
+    WrongProtocol,
+    /// No bytes tell.
+    Unconfirmed,
+}
+
+/// A flow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct FlowRecord {
+    /// Community ID v1 and instance.
+    pub id: FlowId,
+    /// Protocol.
+    pub proto: Proto,
+    /// Originator.
+    pub orig: EndRecord,
+    /// Responder.
+    pub resp: EndRecord,
+    /// How the originator was told.
+    pub direction: Direction,
+    /// Zeek's vocabulary; informative.
+    pub conn_state: String,
+    /// Outcome of the attempt.
+    pub attempt: String,
+    /// Why that outcome, in words.
+    pub attempt_reason: String,
+    /// Class; absent without a matrix.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class: Option<Class>,
+    /// Kind of an unexpected flow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unexpected: Option<UnexpectedKind>,
+    /// The orientation is an assumption.
+    pub assumed: bool,
+    /// Why this class, headed by the kind where it is unexpected (`no_rule: ...`); absent without a matrix.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Rules that allow it, the naming one first.
+    pub rules: Vec<String>,
+    /// Label and source of a related flow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// Application evidence.
+    pub app: AppRecord,
+    /// First packet.
+    pub first: Time,
+    /// Last packet.
+    pub last: Time,
+    /// Packets by the originator.
+    pub orig_packets: u64,
+    /// IP bytes by the originator.
+    pub orig_bytes: u64,
+    /// Packets by the responder.
+    pub resp_packets: u64,
+    /// IP bytes by the responder.
+    pub resp_bytes: u64,
+    /// Payload bytes by the originator.
+    pub orig_payload: u64,
+    /// Payload bytes by the responder.
+    pub resp_payload: u64,
+    /// Connection attempts (SYNs of one sequence number are one).
+    pub attempts: u64,
+    /// VLAN stacks it was seen in, `10.20`.
+    pub vlans: Vec<String>,
+    /// ICMP errors about it: `3/13 by 10.0.0.1 x2`.
+    pub icmp: Vec<String>,
+    /// Warnings about it: `handshake_only`.
+    pub warnings: Vec<String>,
+    /// Input of the first frame, as given.
+    pub input: String,
+    /// 1-based number of the first frame there.
+    pub first_frame: u64,
+    /// Observation point; absent where there is only one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observation_point: Option<String>,
+    /// Wireshark display filter.
+    pub display_filter: String,
+}

@@ -1,0 +1,140 @@
+//! Requirements and what became of them.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::flow::FlowId;
+use crate::matrix::{Need, Operation, Role, Scenario};
+
+/// What became of a requirement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Not asked for here.
+    NotApplicable,
+    /// Attempted and failed.
+    Blocked,
+    /// Seen working.
+    Satisfied,
+    /// Seen working on the fallback port.
+    SatisfiedByFallback,
+    /// An earlier step failed; this one was never due.
+    NotReached,
+    /// Out of sight of every observation point.
+    NotObservable,
+    /// The capture does not say.
+    Inconclusive,
+    /// Would have been seen, and was not.
+    Missing,
+}
+
+impl Outcome {
+    /// The word as in JSON, with spaces.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::NotApplicable => "not applicable",
+            Self::Blocked => "blocked",
+            Self::Satisfied => "satisfied",
+            Self::SatisfiedByFallback => "satisfied by fallback",
+            Self::NotReached => "not reached",
+            Self::NotObservable => "not observable",
+            Self::Inconclusive => "inconclusive",
+            Self::Missing => "missing",
+        }
+    }
+}
+
+/// Why a requirement is blocked, or what stands behind another outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// SYNs met silence.
+    Unanswered,
+    /// The responder, or a device in its name, reset the attempt.
+    Refused,
+    /// A device reported an administrative prohibition.
+    Prohibited,
+    /// A device reported that the host or network cannot be reached.
+    Unreachable,
+    /// The handshake's answer was never acknowledged.
+    HalfOpen,
+    /// Dropped on the capturing host itself.
+    DroppedLocally,
+    /// A different protocol answered.
+    WrongProtocol,
+    /// An earlier step failed.
+    EarlierStep,
+    /// No observation point sees the pair.
+    OutOfSight,
+    /// The observation point could have seen it, but nothing of that pair was seen.
+    PairUnseen,
+    /// Packets were lost.
+    Loss,
+    /// A capture filter or capture length may have hidden it.
+    Filter,
+    /// Only one direction was captured.
+    OneSided,
+    /// Damage in a capture.
+    Damage,
+    /// Flows were left out for lack of memory.
+    Memory,
+    /// The capture does not cover the restore.
+    Time,
+    /// Who opened the flow cannot be told.
+    Direction,
+    /// Attempts whose outcome is open.
+    Undetermined,
+    /// The originator gave up.
+    Withdrawn,
+    /// A port that the endpoint mapper named was never tried.
+    MapperPortUntried,
+    /// Encapsulation hides the pair.
+    Opaque,
+}
+
+/// A requirement and its outcome.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Requirement {
+    /// Rule id.
+    pub rule: String,
+    /// Table.
+    pub scenario: Option<Scenario>,
+    /// Operations that ask for it.
+    pub operations: Vec<Operation>,
+    /// Hosts expected to open it: label and address.
+    pub from: Vec<String>,
+    /// Roles they have in the rule.
+    pub from_roles: Vec<Role>,
+    /// Responder or responders (any one of them): label and address, separated by ", ".
+    pub to: String,
+    /// Service: `tcp/6162`.
+    pub service: String,
+    /// Need.
+    pub need: Need,
+    /// Stage.
+    pub stage: Option<u8>,
+    /// Outcome.
+    pub outcome: Outcome,
+    /// Structured cause.
+    pub cause: Option<Cause>,
+    /// One or two sentences: what was seen or not seen, and what follows.
+    pub reason: String,
+    /// What the administrator sees in the product when it is blocked.
+    pub symptom: Option<String>,
+    /// What to check or do next, with hosts and ports filled in.
+    pub next_step: Option<String>,
+    /// Fallback ports, where the rule has some.
+    pub fallback: Option<String>,
+    /// The service that did this one's job.
+    pub substituted_by: Option<String>,
+    /// Where a capture would settle it.
+    pub settle_at: Vec<String>,
+    /// Whether some observation point has the pair in sight.
+    pub in_view: bool,
+    /// An override of the site that applies.
+    pub exception: Option<String>,
+    /// Flows it rests on, the deciding one first.
+    pub flows: Vec<FlowId>,
+    /// Wireshark display filter for those flows, or for where they would have been.
+    pub display_filter: String,
+}
