@@ -11,6 +11,7 @@ pub mod flow;
 pub mod matrix;
 pub mod observe;
 pub mod packet;
+pub mod plan;
 pub mod report;
 pub mod site;
 pub mod verdict;

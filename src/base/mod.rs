@@ -11,7 +11,7 @@ mod time;
 pub use known::Known;
 pub use net::{AddrSet, PortRange, PortSet, Proto, Service};
 pub use problem::{Forbids, InputId, Problem, ProblemKind, Problems, RunError};
-pub use text::{WireText, visible};
+pub use text::{WireText, shell_word, visible};
 pub use time::{Span, Time};
 
 use serde::{Deserialize, Serialize};

@@ -89,6 +89,15 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// A word of a command line, quoted for a shell where it has to be: for commands that are printed to be copied.
+pub fn shell_word(text: &str) -> Cow<'_, str> {
+    let plain = |c: char| c.is_alphanumeric() || "-_./:=+@,%".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(format!("'{}'", text.replace('\'', "'\\''")))
+}
+
 /// Characters that a terminal obeys, or that change how others read without being seen.
 fn is_hidden(c: char) -> bool {
     c.is_control()
@@ -129,6 +138,15 @@ impl schemars::JsonSchema for WireText {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_of_commands_are_quoted_where_a_shell_would_split_or_expand_them() {
+        for (text, word) in
+            [("a/b-1.pcap", "a/b-1.pcap"), ("", "''"), ("a b", "'a b'"), ("it's", "'it'\\''s'"), ("$x", "'$x'")]
+        {
+            assert_eq!(shell_word(text), word);
+        }
+    }
 
     #[test]
     fn every_door_disarms_what_its_format_would_obey() {

@@ -37,11 +37,13 @@ impl Rules {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// List all rule sets and their rules
+    #[command(after_help = "Example:\n  portwitness matrix list --rules site-rules/")]
     List {
         #[command(flatten)]
         rules: Rules,
     },
     /// Show a rule set as a table
+    #[command(after_help = EXAMPLE)]
     Show {
         /// Id of a rule set, as in "matrix list"
         #[arg(value_name = "ID")]
@@ -50,6 +52,7 @@ enum Command {
         rules: Rules,
     },
     /// Check a rules file; exit status 1 where it has errors
+    #[command(after_help = "Example:\n  portwitness matrix lint my-rules.toml")]
     Lint {
         /// The rules file
         #[arg(value_name = "FILE")]

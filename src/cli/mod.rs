@@ -3,12 +3,15 @@
 //! Each subcommand's file has the same shape: `Args` is what was typed, `Config` what it means, `run` the work. Only
 //! [`output::Out`] writes to standard output and only [`complain`] to standard error.
 
+mod ask;
+mod completions;
 mod explain;
 mod flows;
 mod inputs;
 mod matrix;
 mod output;
 mod places;
+mod plan;
 mod reading;
 mod site;
 mod verify;
@@ -45,6 +48,9 @@ enum Command {
     Explain(explain::Args),
     Matrix(matrix::Args),
     Site(site::Args),
+    Plan(plan::Args),
+    Completions(completions::Args),
+    Man(completions::ManArgs),
 }
 
 /// Parses, runs, and turns the outcome into an exit status.
@@ -59,6 +65,9 @@ pub(crate) fn main() -> ExitCode {
         Command::Explain(args) => explain::run(&args),
         Command::Matrix(args) => matrix::run(args),
         Command::Site(args) => site::run(&args),
+        Command::Plan(args) => plan::run(&args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => completions::man(&args),
     };
     match done {
         Ok(status) => ExitCode::from(status),

@@ -1,21 +1,29 @@
 //! `portwitness site`: a draft of a site file from traffic.
 
-use std::path::PathBuf;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 
-use portwitness::base::RunError;
+use portwitness::base::{RunError, visible};
 use portwitness::matrix::Matrix;
-use portwitness::verdict::draft_site;
+use portwitness::verdict::Draft;
 
-use super::inputs;
+use super::ask;
+use super::complain;
+use super::inputs::{self, Group};
 use super::output::Out;
 use super::reading;
 
 const EXAMPLE: &str = "\
-Example:
-  portwitness site init restore.pcap > site.toml";
+Examples:
+  portwitness site init restore.pcap -o site.toml
+  portwitness site init --ask mnt.pcapng con.pcapng";
+
+/// Where the file goes with --ask and without --output.
+const FILE: &str = "site.toml";
 
 /// Draft a site file from captures
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE, arg_required_else_help = true, disable_help_subcommand = true)]
 pub(super) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -23,20 +31,88 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Print a commented site file with the roles that traffic suggests
-    #[command(after_help = EXAMPLE)]
-    Init {
-        /// Captures, pcap or pcapng; "-" is standard input
-        #[arg(value_name = "CAPTURE", required = true)]
-        captures: Vec<PathBuf>,
-    },
+    Init(Init),
 }
 
-/// Reads, guesses, prints.
+/// Print or write a commented site file with the roles that traffic suggests
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
+struct Init {
+    /// Captures, pcap or pcapng; "-" is standard input
+    #[arg(value_name = "CAPTURE", required = true)]
+    captures: Vec<PathBuf>,
+    /// Write to this file, which must not exist [default: print; with --ask: site.toml]
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Go through the roles on the terminal, then write the file
+    #[arg(long)]
+    ask: bool,
+    /// With --ask: read the answers from standard input although it is no terminal
+    #[arg(long, hide = true, requires = "ask")]
+    answers_from_stdin: bool,
+}
+
+/// Reads, guesses, asks, and prints or writes.
 pub(super) fn run(args: &Args) -> Result<u8, RunError> {
-    let Command::Init { captures } = &args.command;
-    let groups = inputs::group(captures, &[], &[])?;
+    let Command::Init(init) = &args.command;
+    let output = init.output.clone().or_else(|| init.ask.then(|| PathBuf::from(FILE)));
+    if let Some(file) = &output {
+        unused(file)?;
+    }
+    if init.ask {
+        ask::possible(init.answers_from_stdin, init.captures.iter().any(|c| c.as_os_str() == "-"))?;
+    }
+    let groups = apart(inputs::group(&init.captures, &[], &[])?);
     let points = reading::observe(&groups, &reading::options(None))?;
-    Out::new().text(&draft_site(&Matrix::embedded(), &points))?;
+    let matrix = Matrix::embedded();
+    let mut draft = Draft::new(&matrix, &points);
+    if init.ask {
+        ask::roles(&mut draft)?;
+    }
+    let text = draft.render(&matrix, &points);
+    match &output {
+        Some(file) => {
+            write(file, &text)?;
+            complain(&next(file, &draft, &init.captures));
+        }
+        None => Out::new().text(&text)?,
+    }
     Ok(0)
+}
+
+/// Every capture may come from a place of its own: who is an end of nearly every packet is asked of each alone.
+fn apart(groups: Vec<Group>) -> Vec<Group> {
+    groups.into_iter().flat_map(|g| g.inputs).map(|input| Group { name: None, inputs: vec![input] }).collect()
+}
+
+fn exists(file: &Path) -> RunError {
+    let file = file.to_string_lossy();
+    RunError::Config(format!("{} exists already, and a draft overwrites nothing; name another file", visible(&file)))
+}
+
+/// Told before anything is read or asked.
+fn unused(file: &Path) -> Result<(), RunError> {
+    if file.symlink_metadata().is_ok() { Err(exists(file)) } else { Ok(()) }
+}
+
+fn write(file: &Path, text: &str) -> Result<(), RunError> {
+    let failed = |source| RunError::Io { path: file.to_owned(), doing: "write", source };
+    let mut out = match std::fs::OpenOptions::new().write(true).create_new(true).open(file) {
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => return Err(exists(file)),
+        other => other.map_err(failed)?,
+    };
+    out.write_all(text.as_bytes()).map_err(failed)
+}
+
+/// What to do with the file.
+fn next(file: &Path, draft: &Draft, captures: &[PathBuf]) -> String {
+    let file = file.to_string_lossy();
+    let n = draft.site.hosts.iter().map(|h| h.roles.len()).sum::<usize>();
+    let what = match n {
+        0 => "no role in it yet: fill in [roles]".to_owned(),
+        1 => "1 role in it: check it".to_owned(),
+        n => format!("{n} roles in it: check them"),
+    };
+    let captures: Vec<_> = captures.iter().map(|c| c.to_string_lossy()).collect();
+    format!("wrote {file}, {what}, then run: portwitness verify --site {file} {}", captures.join(" "))
 }

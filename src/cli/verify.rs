@@ -117,7 +117,7 @@ pub(super) fn run(args: Args) -> Result<u8, RunError> {
 }
 
 /// Reads the site; what is doubtful in it is told, and the run goes on.
-fn read_site(path: &Path, matrix: &Matrix) -> Result<Site, RunError> {
+pub(super) fn read_site(path: &Path, matrix: &Matrix) -> Result<Site, RunError> {
     let (site, warnings) = Site::load_file(path, matrix)?;
     warnings.iter().for_each(|w| complain(&w.to_string()));
     Ok(site)

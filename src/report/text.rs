@@ -13,6 +13,7 @@ mod wrap;
 use self::moment::Clock;
 use self::page::{Ink, Page};
 use super::{Report, Verdict};
+use crate::base::{shell_word, visible};
 
 pub(super) use self::moment::{first_last_utc, size};
 pub(super) use self::wrap::ascii;
@@ -43,7 +44,10 @@ pub fn render(report: &Report, style: &Style) -> String {
     let clock = Clock::new(report.site.as_ref().and_then(|s| s.timezone.as_deref()));
     headline(&mut page, report, &clock);
     why(&mut page, report);
-    inferred_roles(&mut page, report);
+    if report.site.is_none() {
+        inferred_roles(&mut page, report);
+        to_a_site(&mut page, report);
+    }
     let blocks = requirements::Blocks::new(report, &clock);
     blocks.failing(&mut page);
     requirements::table(&mut page, report);
@@ -86,16 +90,42 @@ fn why(page: &mut Page, report: &Report) {
 }
 
 fn inferred_roles(page: &mut Page, report: &Report) {
-    if report.inferred_roles.is_empty() {
-        return;
-    }
     page.heading("Roles worked out from traffic (no site was given)");
+    if report.inferred_roles.is_empty() {
+        page.para(2, Ink::Plain, NO_ROLES);
+    }
     let rows = report.inferred_roles.iter().map(|r| page::Row {
         ink: Ink::Plain,
         cells: vec![r.address.clone(), r.role.to_string(), r.because.clone()],
         notes: Vec::new(),
     });
     page.table(2, &rows.collect::<Vec<_>>());
+}
+
+/// What no stranger's traffic has: said where no role was suggested, so that nobody waits for one.
+const NO_ROLES: &str = "None. No host was seen at what only a restore does: asking for the data mover (tcp/6162), for the \
+installer (tcp/6160), for the runtime (tcp/1035-1075 with tcp/445), or for iSCSI together with one of these. Say in a site \
+which address has which role; `portwitness flows` lists what the capture holds.";
+
+/// Captures named in a command before it is left to the reader.
+const NAMED: usize = 6;
+
+/// The commands that lead from here to a verdict, ready to be copied.
+fn to_a_site(page: &mut Page, report: &Report) {
+    page.heading("Next: a site, for a verdict");
+    // A name that cannot be shown as it is cannot be copied either.
+    let name = |c: &super::Capture| match visible(&c.path) == c.path {
+        true => shell_word(&c.path).into_owned(),
+        false => "CAPTURE".to_owned(),
+    };
+    let mut names: Vec<String> = report.captures.iter().take(NAMED).map(name).collect();
+    if report.captures.len() > NAMED {
+        names.push("...".to_owned());
+    }
+    let names = names.join(" ");
+    page.copyable(2, "draft", &format!("portwitness site init {names} -o site.toml"));
+    page.field(2, "check", "each role in site.toml, and where the captures were taken (observed_from)");
+    page.copyable(2, "judge", &format!("portwitness verify --site site.toml {names}"));
 }
 
 fn warnings(page: &mut Page, report: &Report) {

@@ -4,6 +4,7 @@
 //! against the rules in force (`rules`, `classify`); rules expand to demands (`expand`), which flows satisfy or not
 //! (`presence`), and where nothing was seen soundness decides what may be said (`sound`, `settle`).
 
+mod asked;
 mod assemble;
 mod classify;
 mod draft;
@@ -25,7 +26,8 @@ mod summary;
 mod who;
 mod words;
 
-pub use draft::draft_site;
+pub use asked::{Asked, asked};
+pub use draft::{Draft, draft_site, where_to_look};
 pub use record::flow_record;
 
 use crate::matrix::Matrix;

@@ -57,8 +57,9 @@ pub(super) fn verdict(j: &Judged<'_, '_>) -> (Verdict, Vec<String>) {
     let failures = failures(j);
     let doubts = doubts(j);
     if j.inferred {
-        let mut reasons = vec![NO_SITE.to_owned()];
-        reasons.extend(failures.into_iter().map(|f| format!("with the roles suggested here: {f}")));
+        let mut reasons: Vec<String> =
+            failures.into_iter().map(|f| format!("with the roles suggested here: {f}")).collect();
+        reasons.push(NO_SITE.to_owned());
         return (Verdict::Inconclusive, reasons);
     }
     match (failures.is_empty(), doubts.is_empty()) {
@@ -75,8 +76,8 @@ pub(super) fn verdict(j: &Judged<'_, '_>) -> (Verdict, Vec<String>) {
     }
 }
 
-const NO_SITE: &str = "no site was given: roles are only suggested by traffic, so nothing is claimed absent; draft a site \
-with `portwitness site init CAPTURE > site.toml`, check its roles, and run `portwitness verify --site site.toml CAPTURE`";
+const NO_SITE: &str = "no site was given: roles are only suggested by traffic, and nothing is claimed absent; `portwitness \
+site init` drafts one";
 
 fn failures(j: &Judged<'_, '_>) -> Vec<String> {
     let mut out = Vec::new();

@@ -141,6 +141,12 @@ fn without_a_site_guesses_are_shown_as_guesses_and_names_are_harmless() {
       10.77.1.22  target-linux
                   answers on tcp/22 to a host that also reaches tcp/6162 elsewhere
 
+    Next: a site, for a verdict
+      draft     portwitness site init CAPTURE -o site.toml
+      check     each role in site.toml, and where the captures were taken
+                (observed_from)
+      judge     portwitness verify --site site.toml CAPTURE
+
     Requirements
       ? inconclusive  image.ssh  tcp/22  required  10.77.0.12 → 10.77.1.22
 
@@ -182,7 +188,8 @@ fn nothing_is_wider_than_the_terminal_but_what_is_to_be_copied() {
     for report in [sample::pass(), sample::blocked(), sample::no_site()] {
         for (width, verbose) in [(40, true), (60, false), (80, true), (100, false), (200, true)] {
             let text = render(&report, &Style { width, verbose, ..Style::default() });
-            for line in text.lines().filter(|l| !l.trim_start().starts_with("wireshark ")) {
+            let copied = ["wireshark ", "draft ", "judge "];
+            for line in text.lines().filter(|l| !copied.iter().any(|c| l.trim_start().starts_with(c))) {
                 assert!(line.width() <= width, "{width}: {line}");
             }
         }
