@@ -66,9 +66,9 @@ fn unknown_words_are_told_with_the_nearest_one() {
     8:63 'rang' is not a known kind of healing | did you mean 'range'?
     ");
     assert_snapshot!(with("basis", "basis = \"b\"\nscenario = \"image\"\nstage = 0\nstaging_os = \"win\"\nleast_packets = -1"), @"
-    13:12 'image' is not a known scenario | expected one of: image-level, plug-in
+    13:12 'image' is not a known scenario | did you mean 'image-level'?
     14:9 stage 0 is outside 1 to 255
-    15:14 'win' is not a known operating system | expected one of: windows, linux
+    15:14 'win' is not a known operating system | did you mean 'windows'?
     16:17 'least_packets' is an integer | expected a whole number, 0 or more
     ");
     assert_snapshot!(lint(&format!("id = \"mine\"\ntitle = \"t\"\nkind = \"matrx\"\ndate = \"yesterday\"\nbuld = 1\n{RULE}")), @"

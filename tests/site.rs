@@ -148,7 +148,7 @@ fn all_mistakes_are_told_at_once() {
                 [[window]]\nfrom = \"yesterday\"\n[[allow]]\nfrom = \"any\"\nto = \"any\"\nservice = \"udp\"\n\
                 [[override]]\nrule = \"image.shh\"\nskip = true\nreason = \"x\"\n";
     assert_snapshot!(errors(text), @r#"
-    1:12 'image' is not a known scenario | expected one of: image-level, plug-in
+    1:12 'image' is not a known scenario | did you mean 'image-level'?
     2:1 a site has no key 'operatons' | did you mean 'operations'?
     3:15 'infrastucture' is not a known companion set | did you mean 'infrastructure'?
     4:12 'Europe/Berln' is not a known time zone | did you mean 'Europe/Berlin'?
