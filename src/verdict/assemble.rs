@@ -2,6 +2,7 @@
 
 use super::classify::{Classifier, overlaps_window};
 use super::expand::expand;
+use super::judged::Judged;
 use super::points::PointView;
 use super::presence::Evidence;
 use super::record::flow_record;
@@ -10,7 +11,7 @@ use super::rules::Rules;
 use super::seen::{Lens, Seen};
 use super::settle::{Settled, Settler, named_ports};
 use super::sound::{Ground, unseen_bytes};
-use super::summary::{self, Judged};
+use super::summary;
 use super::who::Who;
 use super::{Case, exposure};
 use crate::base::{PortSet, Time};

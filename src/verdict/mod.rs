@@ -13,6 +13,7 @@ mod exposure;
 mod healing;
 mod infer;
 mod joined;
+mod judged;
 mod points;
 mod presence;
 mod record;

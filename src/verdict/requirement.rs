@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::joined::elsewhere;
+use super::judged::{Judged, loss_unknown, rule_of};
 use super::points::{PointView, Sight};
 use super::presence::Presence;
 use super::seen::{Seen, Worked};
 use super::settle::Settled;
-use super::summary::Judged;
 use super::words;
 use crate::matrix::{Need, Rule, RulePort};
 use crate::report::{Cause, Class, Outcome, Requirement};
@@ -49,13 +49,6 @@ pub(super) fn requirement(j: &Judged<'_, '_>, s: &Settled) -> Requirement {
         flows: unique,
         display_filter: told.filter(),
     }
-}
-
-/// Rule and port of a demand: they come from the same list the demand was made from.
-#[expect(clippy::indexing_slicing, reason = "a demand is made from indices of this very list")]
-pub(super) fn rule_of<'p>(j: &Judged<'_, 'p>, s: &Settled) -> (&'p Rule, &'p RulePort) {
-    let rule = &j.rules.list[s.demand.rule].rule;
-    (rule, &rule.ports[s.demand.port])
 }
 
 struct Telling<'a, 'p> {
@@ -161,7 +154,7 @@ impl Telling<'_, '_> {
             words::hosts(self.j.site, &d.responders),
             self.port.service
         );
-        if super::summary::loss_unknown(self.j) {
+        if loss_unknown(self.j) {
             text.push_str(" (capture loss unknown)");
         }
         if let Some(earlier) = self.unproven_earlier_step() {
@@ -215,7 +208,7 @@ impl Telling<'_, '_> {
     fn next_step(&self) -> Option<String> {
         let s = self.s;
         let step = match s.outcome {
-            Outcome::Blocked => self.lead().zip(s.cause).map(|(f, cause)| self.blocked_step(f, cause)),
+            Outcome::Blocked => self.lead().zip(s.cause).map(|(f, cause)| blocked_hint(self, f, cause)),
             Outcome::Missing => Some(format!(
                 "Check in the product's session log whether this step ran at all; it needs {} from {} to {}.",
                 self.port.service,
@@ -231,6 +224,13 @@ impl Telling<'_, '_> {
                     blocked_hint(self, f, c)
                 ))
             }),
+            Outcome::Inconclusive if s.presence.untried.is_some() => s.presence.untried.as_ref().map(|n| {
+                let (asker, host) = (words::peer(self.j.site, n.asker), words::peer(self.j.site, n.host));
+                format!(
+                    "If {asker} did try it, something before this place drops tcp/{}: check the firewalls between {asker} and {host} for {}. A capture at {asker} settles it.",
+                    n.port, self.port.service
+                )
+            }),
             Outcome::NotObservable | Outcome::Inconclusive if !s.settle_at.is_empty() => {
                 let at: Vec<String> = s.settle_at.iter().map(|&h| words::host(self.j.site, h)).collect();
                 Some(format!("Capture at {} to settle it.", at.join(" or ")))
@@ -239,10 +239,6 @@ impl Telling<'_, '_> {
         }?;
         let more = if s.outcome == Outcome::Blocked { self.rule.next_step.as_str() } else { "" };
         Some(format!("{step} {more}").trim_end().to_owned())
-    }
-
-    fn blocked_step(&self, f: &Seen<'_>, cause: Cause) -> String {
-        blocked_hint(self, f, cause)
     }
 
     fn exception(&self) -> Option<String> {

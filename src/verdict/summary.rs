@@ -2,55 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::judged::{Judged, rule_of};
 use super::points::PointView;
-use super::requirement::rule_of;
-use super::rules::{Rules, expired};
+use super::rules::expired;
 use super::seen::Seen;
 use super::settle::Settled;
 use super::sound::unseen_bytes;
-use super::{Case, words};
-use crate::base::{Known, Time};
+use super::words;
 use crate::flow::FlowId;
 use crate::matrix::Need;
 use crate::report::{
-    Cause, Class, ClassCounts, Exception, ExceptionState, Outcome, Scope, ScopeMode, UnexpectedKind, Verdict, Warning,
+    Cause, Class, Exception, ExceptionState, Outcome, Scope, ScopeMode, UnexpectedKind, Verdict, Warning,
 };
 use crate::site::{AllowPeer, Change, Site};
-
-/// A case with everything decided about its parts.
-pub(super) struct Judged<'a, 'p> {
-    pub(super) case: &'p Case<'a>,
-    pub(super) site: &'a Site,
-    pub(super) rules: &'p Rules<'a>,
-    pub(super) points: &'p [PointView<'a>],
-    pub(super) seen: &'p [Seen<'a>],
-    pub(super) settled: &'p [Settled],
-    pub(super) classes: ClassCounts,
-    /// When the capture was taken: its last moment.
-    pub(super) at: Option<Time>,
-    pub(super) inferred: bool,
-}
-
-impl Judged<'_, '_> {
-    fn applicable(&self) -> impl Iterator<Item = &Settled> {
-        self.settled.iter().filter(|s| s.outcome != Outcome::NotApplicable)
-    }
-
-    fn unexpected(&self, fails: bool) -> impl Iterator<Item = &Seen<'_>> {
-        self.seen.iter().filter(move |s| s.class.unexpected.is_some_and(|k| k.fails() == fails))
-    }
-
-    /// Whether any driver tried a step that only a restore takes.
-    fn restore_seen(&self) -> bool {
-        self.applicable().any(|s| s.presence.attempted() && rule_of(self, s).0.shows_restore())
-    }
-}
-
-/// Whether some input of the case recorded no drop counter at all. Tools differ in which of the two they fill.
-pub(super) fn loss_unknown(j: &Judged<'_, '_>) -> bool {
-    let unknown = |k: Known<u64>| matches!(k, Known::Unknown);
-    j.points.iter().flat_map(|p| &p.observation.inputs).any(|i| unknown(i.loss_kernel) && unknown(i.loss_interface))
-}
 
 /// The verdict and why, the most important first.
 pub(super) fn verdict(j: &Judged<'_, '_>) -> (Verdict, Vec<String>) {
@@ -169,22 +133,35 @@ fn doubts(j: &Judged<'_, '_>) -> Vec<String> {
             "no restore was seen: no host tried target SSH, deployment, runtime, iSCSI or data mover ports".to_owned(),
         );
     }
-    for s in j.applicable().filter(|s| s.demand.need == Need::Required) {
-        let counts = match s.outcome {
-            Outcome::Inconclusive => true,
-            Outcome::NotObservable => j.case.options.scope == ScopeMode::All,
-            _ => false,
-        };
-        if counts {
-            let (rule, port) = rule_of(j, s);
-            let why = super::requirement::requirement(j, s).reason;
-            out.push(format!("{} {} {}: {why}", rule.id, port.service, s.outcome.words()));
-        }
+    // What probably stopped the restore comes first, whatever it is needed for; what waits for it follows as one line.
+    for s in j.applicable().filter(|s| s.cause == Some(Cause::MapperPortUntried)) {
+        let (rule, port) = rule_of(j, s);
+        out.push(format!("{} {}: {}", rule.id, port.service, super::requirement::requirement(j, s).reason));
     }
+    out.extend(open_rows(j));
     for p in j.points.iter().flat_map(|p| &p.observation.problems).filter(|p| p.kind.forbids().pass) {
         out.push(format!("an input {}: {}", p.kind.words(), p.detail));
     }
     out
+}
+
+/// Required rows that are not told, those with the same reason in one line.
+fn open_rows(j: &Judged<'_, '_>) -> Vec<String> {
+    let counts = |s: &&Settled| match s.outcome {
+        Outcome::Inconclusive => s.cause != Some(Cause::MapperPortUntried),
+        Outcome::NotObservable => j.case.options.scope == ScopeMode::All,
+        _ => false,
+    };
+    let mut groups: Vec<(Outcome, String, Vec<String>)> = Vec::new();
+    for s in j.applicable().filter(|s| s.demand.need == Need::Required).filter(counts) {
+        let (rule, port) = rule_of(j, s);
+        let (name, why) = (format!("{} {}", rule.id, port.service), super::requirement::requirement(j, s).reason);
+        match groups.iter_mut().find(|(o, w, _)| (*o, w) == (s.outcome, &why)) {
+            Some((_, _, names)) => names.push(name),
+            None => groups.push((s.outcome, why, vec![name])),
+        }
+    }
+    groups.into_iter().map(|(o, why, names)| format!("{} {}: {why}", names.join(", "), o.words())).collect()
 }
 
 /// How much of the restore is in view.

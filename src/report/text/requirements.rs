@@ -29,6 +29,18 @@ pub(super) struct Blocks<'a> {
     clock: &'a Clock,
 }
 
+/// Rows that are open for the same reason; their paths stand in the table.
+fn together(page: &mut Page, rows: &[&Requirement]) {
+    let Some(first) = rows.first() else { return };
+    let names: Vec<String> = rows.iter().map(|r| format!("{} {}", r.rule, r.service)).collect();
+    let cause = first.cause.map_or(String::new(), |c| format!(", {}", c.words()));
+    page.bullet(2, mark(first.outcome), &format!("{} {}{cause}", names.join(", "), first.outcome.words()));
+    page.field(4, "seen", &first.reason);
+    if let Some(next) = rows.iter().find_map(|r| r.next_step.as_ref()) {
+        page.field(4, "next", next);
+    }
+}
+
 impl<'a> Blocks<'a> {
     pub(super) fn new(report: &'a Report, clock: &'a Clock) -> Self {
         let flows = report.flows.iter().map(|f| (f.id.0.as_str(), f)).collect();
@@ -40,9 +52,30 @@ impl<'a> Blocks<'a> {
         self.write(page, "What failed", &[Outcome::Blocked, Outcome::Missing]);
     }
 
-    /// What the capture does not settle.
+    /// What the capture does not settle: rows without flows that are open for one reason stand together.
     pub(super) fn open(&self, page: &mut Page) {
-        self.write(page, "What the capture does not settle", &[Outcome::Inconclusive]);
+        let mut groups: Vec<Vec<&Requirement>> = Vec::new();
+        for r in self.requirements.iter().filter(|r| r.outcome == Outcome::Inconclusive) {
+            let same = |g: &&mut Vec<&Requirement>| {
+                g.iter()
+                    .all(|o| o.flows.is_empty() && r.flows.is_empty() && (o.cause, &o.reason) == (r.cause, &r.reason))
+            };
+            match groups.iter_mut().find(same) {
+                Some(group) => group.push(r),
+                None => groups.push(vec![r]),
+            }
+        }
+        let mut head = Some("What the capture does not settle");
+        for group in groups {
+            match head.take() {
+                Some(title) => page.heading(title),
+                None => page.blank(),
+            }
+            match group.as_slice() {
+                [one] => self.block(page, one),
+                several => together(page, several),
+            }
+        }
     }
 
     /// What was seen working.
