@@ -27,7 +27,7 @@ impl Reader {
     fn section(&mut self) -> Option<&mut Section> {
         match &mut self.context.format {
             Format::Pcapng(section) => Some(section),
-            Format::Pcap(_) => None,
+            Format::Pcap(_) | Format::Snoop(_) => None,
         }
     }
 

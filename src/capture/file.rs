@@ -7,11 +7,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::detect::{self, Kind};
+use super::packed::{Codec, Unpacked};
 use super::pcap::{self, HeaderError};
 use super::reader::Reader;
-use super::resync;
 use super::segment::{Context, Format, Section, SegmentStart};
+use super::source::{InOrder, Meter, Metered, Recorder, Stream, again, digested};
 use super::window::{Source, Window, read_at};
+use super::{resync, snoop};
 use crate::base::{InputId, WireText};
 
 /// How far a pcapng file is read to learn its interfaces before segments are guessed.
@@ -22,6 +24,9 @@ pub struct CaptureFile {
     name: String,
     input: InputId,
     bytes: Bytes,
+    packing: Option<Codec>,
+    hashed: bool,
+    meter: Option<Arc<Meter>>,
     /// What is declared before the first record, and where that record begins.
     start: (u64, Context),
     /// What is declared before the first packet.
@@ -30,7 +35,8 @@ pub struct CaptureFile {
 
 enum Bytes {
     File(Arc<File>, u64),
-    Stream(Box<dyn Read + Send>, Vec<u8>),
+    /// What is left of a stream, and what was read of it to recognise it.
+    Stream(Stream, Vec<u8>),
 }
 
 /// Why an input cannot be read as a capture.
@@ -55,12 +61,20 @@ pub enum OpenReason {
     Io(io::Error),
     /// It has no bytes at all.
     Empty,
-    /// It ends inside the file header, after this many bytes.
-    HeaderCut(usize),
+    /// It ends inside the file header, after this many bytes of so many.
+    HeaderCut(usize, usize),
     /// pcap of a version nobody documented.
     Version(u16, u16),
+    /// snoop of a version nobody documented.
+    SnoopVersion(u32),
+    /// snoop of a data link that has no link type.
+    SnoopLink(u32),
     /// Compressed, by the named program.
     Compressed(&'static str),
+    /// Compressed by the second named program and again by the first.
+    Nested(&'static str, &'static str),
+    /// What it is compressed with was undone; what is inside cannot be read.
+    Inside(&'static str, Box<OpenReason>),
     /// A format that is known and not read.
     Format(&'static str),
     /// Nothing known; the first bytes.
@@ -69,24 +83,36 @@ pub enum OpenReason {
 
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot read {}: ", WireText::new(self.name.as_bytes()).terminal())?;
-        match &self.reason {
-            OpenReason::Missing => f.write_str("no such file"),
-            OpenReason::Directory => f.write_str("it is a directory; expected a pcap or pcapng file"),
-            OpenReason::Permission => f.write_str("permission denied"),
-            OpenReason::Io(e) => write!(f, "{e}"),
-            OpenReason::Empty => f.write_str("it is empty; expected a pcap or pcapng file"),
-            OpenReason::HeaderCut(n) => {
-                write!(f, "it ends after {n} of the {} bytes of a pcap file header", pcap::HEADER)
-            }
-            OpenReason::Version(major, minor) => {
+        write!(f, "cannot read {}: {}", WireText::new(self.name.as_bytes()).terminal(), self.reason)
+    }
+}
+
+impl fmt::Display for OpenReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => f.write_str("no such file"),
+            Self::Directory => f.write_str("it is a directory; expected a pcap or pcapng file"),
+            Self::Permission => f.write_str("permission denied"),
+            Self::Io(e) => write!(f, "{e}"),
+            Self::Empty => f.write_str("it is empty; expected a pcap or pcapng file"),
+            Self::HeaderCut(n, of) => write!(f, "it ends after {n} of the {of} bytes of its file header"),
+            Self::Version(major, minor) => {
                 write!(f, "it is pcap version {major}.{minor}; expected version 2.4 or older 2.x")
             }
-            OpenReason::Compressed(by) => {
-                write!(f, "it is {by}-compressed: not read by this version; decompress it first")
+            Self::SnoopVersion(n) => write!(f, "it is snoop version {n}; expected version 2"),
+            Self::SnoopLink(n) => write!(f, "it is a snoop capture of data link {n}, which is not read"),
+            Self::Compressed(by) => {
+                write!(
+                    f,
+                    "it is {by}-compressed: not read; decompress it first (gzip, zstd and xz are read as they are)"
+                )
             }
-            OpenReason::Format(what) => write!(f, "it is {what}; expected pcap or pcapng"),
-            OpenReason::Unrecognised(head) => {
+            Self::Nested(outer, inner) => {
+                write!(f, "it is {outer}-compressed and {inner}-compressed inside: decompress it once first")
+            }
+            Self::Inside(by, reason) => write!(f, "it is {by}-compressed, and inside {reason}"),
+            Self::Format(what) => write!(f, "it is {what}; expected pcap or pcapng"),
+            Self::Unrecognised(head) => {
                 f.write_str("its format is not recognised (it begins with")?;
                 head.iter().take(8).try_for_each(|b| write!(f, " {b:02x}"))?;
                 f.write_str("); expected pcap or pcapng")
@@ -134,8 +160,11 @@ impl CaptureFile {
         }
         let file = Arc::new(file);
         let head = read_head(|buf, at| read_at(&file, buf, at))?;
-        let start = recognise(&head)?;
-        Ok(Self::new(name, input, Bytes::File(file, metadata.len()), start))
+        let (packing, start) = match packing(&head) {
+            None => (None, recognise(&head)?),
+            Some(codec) => (Some(codec), inside(codec, Box::new(InOrder::new(Arc::clone(&file))))?),
+        };
+        Ok(Self::new(name, input, Bytes::File(file, metadata.len()), packing, start))
     }
 
     /// Reads standard input, named `-`.
@@ -148,23 +177,43 @@ impl CaptureFile {
         Self::from_stream(name, input, read).map_err(|reason| OpenError { name: name.to_owned(), reason })
     }
 
-    fn from_stream(name: &str, input: InputId, mut read: Box<dyn Read + Send>) -> Result<Self, OpenReason> {
+    fn from_stream(name: &str, input: InputId, mut read: Stream) -> Result<Self, OpenReason> {
         let head = read_head(|buf, _| read.read(buf))?;
-        let start = recognise(&head)?;
-        Ok(Self::new(name, input, Bytes::Stream(read, head), start))
+        let Some(codec) = packing(&head) else {
+            let start = recognise(&head)?;
+            return Ok(Self::new(name, input, Bytes::Stream(read, head), None, start));
+        };
+        let recorder = Recorder::new(head, read);
+        let start = inside(codec, recorder.reader())?;
+        let (head, read) = recorder.rewind()?;
+        Ok(Self::new(name, input, Bytes::Stream(read, head), Some(codec), start))
     }
 
-    fn new(name: &str, input: InputId, bytes: Bytes, start: (u64, Context)) -> Self {
-        let declared = start.1.clone();
-        let mut this = Self { name: name.to_owned(), input, bytes, start, declared };
+    fn new(name: &str, input: InputId, bytes: Bytes, packing: Option<Codec>, start: (u64, Context)) -> Self {
+        let (name, declared) = (name.to_owned(), start.1.clone());
+        let mut this = Self { name, input, bytes, packing, hashed: false, meter: None, start, declared };
         this.declared = this.prologue();
         this
+    }
+
+    /// The same input, of which the very bytes that are read are digested: [`super::InputMeta::sha256`]. It is then read in
+    /// order by one thread, which hands its buffers to another.
+    #[must_use]
+    pub fn hashed(self) -> Self {
+        Self { hashed: true, ..self }
+    }
+
+    /// The same input, whose reading is counted.
+    #[must_use]
+    pub fn metered(self, meter: Arc<Meter>) -> Self {
+        Self { meter: Some(meter), ..self }
     }
 
     /// What a pcapng file declares before its first packet.
     fn prologue(&self) -> Context {
         let (offset, context) = self.start.clone();
-        let Some(mut reader) = self.reader_at(offset, context, PROLOGUE).filter(|_| self.format() == "pcapng") else {
+        let guessed = self.is_segmentable() && self.format() == "pcapng";
+        let Some(mut reader) = guessed.then(|| self.reader_at(offset, context, PROLOGUE)).flatten() else {
             return self.declared.clone();
         };
         // The context changes only while no frame was met; problems come again when the file is read.
@@ -177,17 +226,22 @@ impl CaptureFile {
         &self.name
     }
 
-    /// `pcap`, `pcap (nanosecond)`, `pcap (modified)` or `pcapng`.
+    /// `pcap`, `pcap (nanosecond)`, `pcap (modified)`, `pcapng` or `snoop`.
     pub const fn format(&self) -> &'static str {
         self.start.1.name()
     }
 
-    /// Whether it can be read in segments: it is a regular file.
-    pub const fn is_segmentable(&self) -> bool {
+    /// Whether it can be read again from the beginning: it is a regular file.
+    pub const fn is_reopenable(&self) -> bool {
         matches!(self.bytes, Bytes::File(..))
     }
 
-    /// Bytes of the file when it was opened; `None` for a stream.
+    /// Whether it can be read in segments: it is a regular file, not compressed, and not to be digested.
+    pub const fn is_segmentable(&self) -> bool {
+        self.is_reopenable() && self.packing.is_none() && !self.hashed
+    }
+
+    /// Bytes of the file, as it lies on disk, when it was opened; `None` for a stream.
     #[expect(clippy::len_without_is_empty, reason = "an empty file is never opened")]
     pub const fn len(&self) -> Option<u64> {
         match &self.bytes {
@@ -198,14 +252,17 @@ impl CaptureFile {
 
     /// Reads everything in one go.
     pub fn frames(self) -> Reader {
-        let (offset, context) = self.start;
-        let (source, head) = match self.bytes {
-            Bytes::File(file, _) => (Source::File { file, pos: offset }, Vec::new()),
-            Bytes::Stream(read, head) => {
-                (Source::Stream(read), head.get(usize::try_from(offset).unwrap_or(0)..).unwrap_or(&[]).to_vec())
-            }
-        };
-        Reader::new(self.input, Window::new(source, offset, &head), context, 0, u64::MAX)
+        let Self { bytes, input, packing, hashed, meter, start, .. } = self;
+        let how = Whole { input, packing, hashed, meter };
+        match bytes {
+            Bytes::File(file, _) => how.read(Box::new(InOrder::new(file)), &start),
+            Bytes::Stream(stream, head) => how.read(again(head, stream), &start),
+        }
+    }
+
+    /// Counts on reading the file a second time.
+    pub fn expect_again(&self) {
+        self.meter.iter().for_each(|m| m.expect(self.len().unwrap_or(0)));
     }
 
     /// Where the first segment begins.
@@ -220,7 +277,7 @@ impl CaptureFile {
 
     /// Reads the records that begin from `start` on and before `end`. Frames are numbered from 1.
     ///
-    /// `None` where [`Self::is_segmentable`] is false.
+    /// `None` for a stream. What is not [segmentable](Self::is_segmentable) is read from its beginning to its end.
     pub fn read_segment(&self, start: SegmentStart, end: u64) -> Option<Reader> {
         let (offset, context) = match start {
             SegmentStart::Exact { offset, context } => return self.reader_at(offset, context, end),
@@ -235,10 +292,57 @@ impl CaptureFile {
 
     fn reader_at(&self, offset: u64, context: Context, end: u64) -> Option<Reader> {
         let Bytes::File(file, _) = &self.bytes else { return None };
+        if !self.is_segmentable() {
+            let Self { input, packing, hashed, .. } = *self;
+            let how = Whole { input, packing, hashed, meter: self.meter.clone() };
+            return Some(how.read(Box::new(InOrder::new(Arc::clone(file))), &self.start));
+        }
         // The file header belongs to the first segment's bytes.
         let pos = offset.max(self.start.0);
-        let source = Source::File { file: Arc::clone(file), pos };
+        let source = Source::File { file: Arc::clone(file), pos, meter: self.meter.clone() };
         Some(Reader::new(self.input, Window::new(source, pos, &[]), context, offset, end))
+    }
+}
+
+/// How an input is read from its beginning to its end.
+struct Whole {
+    input: InputId,
+    packing: Option<Codec>,
+    hashed: bool,
+    meter: Option<Arc<Meter>>,
+}
+
+impl Whole {
+    fn read(self, raw: Stream, start: &(u64, Context)) -> Reader {
+        let mut raw = match self.meter {
+            Some(meter) => Box::new(Metered { stream: raw, meter }),
+            None => raw,
+        };
+        let mut digest = None;
+        if self.hashed {
+            match digested(raw) {
+                Ok((relayed, by)) => (raw, digest) = (relayed, Some(by)),
+                // Told as a read error by the first read.
+                Err(error) => raw = Box::new(Failed(Some(error))),
+            }
+        }
+        let stream: Stream = match self.packing {
+            Some(codec) => Box::new(Unpacked::new(codec, raw)),
+            None => raw,
+        };
+        let mut window = Window::new(Source::Stream(stream), 0, &[]);
+        // The file header was understood before. Where it cannot be read again, the first record cannot be read either.
+        let _told_by_the_reader = window.skip(start.0);
+        Reader::new(self.input, window, start.1.clone(), 0, u64::MAX).of(self.packing.map(Codec::name), digest)
+    }
+}
+
+/// A stream that could not be begun.
+struct Failed(Option<io::Error>);
+
+impl Read for Failed {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(self.0.take().unwrap_or_else(|| io::ErrorKind::Other.into()))
     }
 }
 
@@ -258,23 +362,55 @@ fn read_head(mut read: impl FnMut(&mut [u8], u64) -> io::Result<usize>) -> io::R
     Ok(head)
 }
 
+/// What a file that begins with `head` is compressed with.
+fn packing(head: &[u8]) -> Option<Codec> {
+    match detect::kind(head) {
+        Kind::Packed(codec) => Some(codec),
+        _ => None,
+    }
+}
+
+/// What is declared at the start of what is inside.
+fn inside(codec: Codec, raw: Stream) -> Result<(u64, Context), OpenReason> {
+    let mut unpacked = Unpacked::new(codec, raw);
+    let head = read_head(|buf, _| unpacked.read(buf))?;
+    match detect::kind(&head) {
+        Kind::Packed(inner) => Err(OpenReason::Nested(codec.name(), inner.name())),
+        Kind::Compressed(inner) => Err(OpenReason::Nested(codec.name(), inner)),
+        _ => recognise(&head).map_err(|reason| OpenReason::Inside(codec.name(), Box::new(reason))),
+    }
+}
+
 /// What is declared at the start, and the offset of the first record.
 fn recognise(head: &[u8]) -> Result<(u64, Context), OpenReason> {
     if head.is_empty() {
         return Err(OpenReason::Empty);
     }
-    let format = match detect::kind(head) {
-        Kind::Pcap => Format::Pcap(pcap::Header::parse(head).map_err(|e| match e {
-            HeaderError::Short => OpenReason::HeaderCut(head.len()),
-            HeaderError::Version(major, minor) => OpenReason::Version(major, minor),
-            HeaderError::NotPcap => OpenReason::Unrecognised(head.to_vec()),
-        })?),
-        Kind::Pcapng => Format::Pcapng(Section::default()),
+    let (format, offset) = match detect::kind(head) {
+        Kind::Pcap => (Format::Pcap(pcap_header(head)?), pcap::HEADER),
+        Kind::Pcapng => (Format::Pcapng(Section::default()), 0),
+        Kind::Snoop => (Format::Snoop(snoop_header(head)?), snoop::HEADER),
+        Kind::Packed(codec) => return Err(OpenReason::Compressed(codec.name())),
         Kind::Compressed(by) => return Err(OpenReason::Compressed(by)),
         Kind::Other(what) => return Err(OpenReason::Format(what)),
         Kind::Text => return Err(OpenReason::Format("text")),
         Kind::Unknown => return Err(OpenReason::Unrecognised(head.to_vec())),
     };
-    let offset = if matches!(format, Format::Pcap(_)) { pcap::HEADER as u64 } else { 0 };
-    Ok((offset, Context { format, carried: None }))
+    Ok((offset as u64, Context { format, carried: None }))
+}
+
+fn pcap_header(head: &[u8]) -> Result<pcap::Header, OpenReason> {
+    pcap::Header::parse(head).map_err(|e| match e {
+        HeaderError::Short => OpenReason::HeaderCut(head.len(), pcap::HEADER),
+        HeaderError::Version(major, minor) => OpenReason::Version(major, minor),
+        HeaderError::NotPcap => OpenReason::Unrecognised(head.to_vec()),
+    })
+}
+
+fn snoop_header(head: &[u8]) -> Result<snoop::Header, OpenReason> {
+    snoop::Header::parse(head).map_err(|e| match e {
+        snoop::HeaderError::Short => OpenReason::HeaderCut(head.len(), snoop::HEADER),
+        snoop::HeaderError::Version(n) => OpenReason::SnoopVersion(n),
+        snoop::HeaderError::Link(n) => OpenReason::SnoopLink(n),
+    })
 }

@@ -21,6 +21,20 @@ impl LinkType {
     pub const IPV4: Self = Self(228);
     /// Raw IPv6.
     pub const IPV6: Self = Self(229);
+    /// PPP, with or without HDLC-like framing.
+    pub const PPP: Self = Self(9);
+    /// PPP in HDLC-like framing, or Cisco HDLC.
+    pub const PPP_HDLC: Self = Self(50);
+    /// PPPoE, from its header on.
+    pub const PPPOE: Self = Self(51);
+    /// Cisco HDLC.
+    pub const CISCO_HDLC: Self = Self(104);
+    /// PPP as Linux' pppd writes it: the direction in place of the address.
+    pub const PPP_PPPD: Self = Self(166);
+    /// PPP behind an octet that tells the direction.
+    pub const PPP_DIRECTED: Self = Self(204);
+    /// MPLS, from the first label on.
+    pub const MPLS: Self = Self(219);
     /// Linux cooked capture.
     pub const SLL: Self = Self(113);
     /// Linux cooked capture, version 2.

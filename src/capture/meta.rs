@@ -20,13 +20,17 @@ const EARLIEST: Time = Time::from_nanos(946_684_800 * 1_000_000_000);
 pub struct InputMeta {
     /// The input.
     pub input: InputId,
-    /// `pcap`, `pcap (nanosecond)`, `pcap (modified)`, `pcapng`.
+    /// `pcap`, `pcap (nanosecond)`, `pcap (modified)`, `pcapng`, `snoop`.
     pub format: &'static str,
+    /// What it is compressed with.
+    pub packing: Option<&'static str>,
+    /// Lower-case hex SHA-256 of the input as it lies on disk, where it was asked for and read to its end.
+    pub sha256: Known<String>,
     /// Link types of the frames met.
     pub links: BTreeSet<LinkType>,
     /// Frames read, also those that could not be handed on.
     pub packets: u64,
-    /// Bytes read.
+    /// Bytes read, decompressed.
     pub bytes: u64,
     /// Frames of which less was captured than was on the wire.
     pub cut_frames: u64,
@@ -81,6 +85,8 @@ impl InputMeta {
         Self {
             input,
             format,
+            packing: None,
+            sha256: Known::Unknown,
             links: BTreeSet::new(),
             packets: 0,
             bytes: 0,
@@ -150,6 +156,9 @@ impl InputMeta {
         self.ends = merge(self.ends, shifted, |a, b| (a.0, b.1));
         self.span = merge(self.span, later.span, |a, b| (a.0.min(b.0), a.1.max(b.1)));
         self.links.extend(later.links);
+        if self.sha256 == Known::Unknown {
+            self.sha256 = later.sha256;
+        }
         self.packets += later.packets;
         self.bytes += later.bytes;
         self.cut_frames += later.cut_frames;

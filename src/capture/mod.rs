@@ -1,4 +1,4 @@
-//! Where frames come from: pcap and pcapng, from files and streams.
+//! Where frames come from: pcap, pcapng and snoop, compressed or not, from files and streams.
 //!
 //! [`CaptureFile`] recognises an input; a [`Reader`] pulls [`Event`]s out of it, a whole file or a segment, and says in
 //! an [`InputMeta`] what it read. Files are read at positions into a buffer of the reader's own, never mapped: a file that
@@ -13,11 +13,14 @@ mod frame;
 mod linktype;
 mod meta;
 mod order;
+mod packed;
 mod pcap;
 mod pcapng;
 mod reader;
 mod resync;
 mod segment;
+mod snoop;
+mod source;
 mod window;
 
 pub use event::{Event, FrameSource};
@@ -27,3 +30,4 @@ pub use linktype::link_name;
 pub use meta::InputMeta;
 pub use reader::Reader;
 pub use segment::{Context, SEGMENT_BYTES, SegmentReport, SegmentStart};
+pub use source::Meter;

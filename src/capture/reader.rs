@@ -7,9 +7,11 @@ use std::ops::Range;
 use super::event::{Event, FrameSource};
 use super::frame::{Frame, LinkType};
 use super::meta::{InputMeta, InterfaceMeta};
+use super::packed::{Damage, What};
 use super::segment::{Context, Format, SegmentReport};
+use super::source::Digest;
 use super::window::Window;
-use super::{pcap, pcapng};
+use super::{pcap, pcapng, snoop};
 use crate::base::{InputId, Problem, ProblemKind, Time};
 
 /// Longest frame kept, in bytes: libpcap's `MAXIMUM_SNAPLEN`. What a record holds beyond it is passed over.
@@ -34,13 +36,18 @@ pub(super) enum Stop {
     Truncated,
     /// The record cannot be right.
     Corrupt(&'static str),
+    /// What it is compressed with says so.
+    Packed(Damage),
     /// The system could not read.
     Io(io::ErrorKind),
 }
 
 impl From<io::Error> for Stop {
     fn from(e: io::Error) -> Self {
-        Self::Io(e.kind())
+        match e.get_ref().and_then(|e| e.downcast_ref::<Damage>()) {
+            Some(damage) => Self::Packed(*damage),
+            None => Self::Io(e.kind()),
+        }
     }
 }
 
@@ -86,6 +93,7 @@ pub struct Reader {
     guessed: bool,
     stopped: bool,
     damaged: bool,
+    digest: Option<Digest>,
 }
 
 impl Reader {
@@ -94,6 +102,7 @@ impl Reader {
         let mut meta = InputMeta::new(input, context.name());
         let mut tallies = Vec::new();
         match &context.format {
+            Format::Snoop(_) => tallies.push(InterfaceMeta::default()),
             Format::Pcap(header) => {
                 meta.add_snaplen(header.snaplen);
                 tallies.push(InterfaceMeta::default());
@@ -120,7 +129,15 @@ impl Reader {
             guessed: false,
             stopped: false,
             damaged: false,
+            digest: None,
         }
+    }
+
+    /// Says what the bytes are compressed with, and who digests them.
+    pub(super) fn of(mut self, packing: Option<&'static str>, digest: Option<Digest>) -> Self {
+        self.meta.packing = packing;
+        self.digest = digest;
+        self
     }
 
     /// Marks the start as guessed: what the reader cannot know then makes the segment not count.
@@ -196,6 +213,7 @@ impl Reader {
                 self.pcap_record(&header)
             }
             Format::Pcapng(_) => self.pcapng_block(),
+            Format::Snoop(_) => self.snoop_record(),
         }
     }
 
@@ -207,6 +225,8 @@ impl Reader {
         let (kind, detail) = match stop {
             Stop::End => return,
             Stop::Truncated => (ProblemKind::FileTruncated, String::new()),
+            Stop::Packed(damage) if damage.what == What::Cut => (ProblemKind::FileTruncated, damage.to_string()),
+            Stop::Packed(damage) => (ProblemKind::FileCorrupt, damage.to_string()),
             Stop::Corrupt(why) => (ProblemKind::FileCorrupt, (*why).to_owned()),
             Stop::Io(kind) => (ProblemKind::FileCorrupt, format!("read error: {kind}")),
         };
@@ -287,6 +307,42 @@ impl Reader {
             drops: None,
         }))
     }
+
+    fn snoop_record(&mut self) -> Result<Step, Stop> {
+        let Format::Snoop(header) = self.context.format else { return Err(Stop::End) };
+        let head = snoop::RECORD as usize;
+        let bytes = self.window.peek(head)?;
+        if bytes.is_empty() {
+            return Err(Stop::End);
+        }
+        let record = snoop::Record::parse(bytes).ok_or(Stop::Truncated)?;
+        if !record.is_sane() || record.captured > KEPT {
+            return Err(Stop::Corrupt("captured length beyond its record or any frame"));
+        }
+        let want = head + record.captured as usize;
+        if self.window.peek(want)?.len() < want {
+            return Err(Stop::Truncated);
+        }
+        let at = self.window.offset();
+        let taken = self.window.take(want);
+        self.owed = (u64::from(record.len) - want as u64, at);
+        if record.micros >= 1_000_000 {
+            let frame = Some(self.meta.packets + 1);
+            self.add_problem(ProblemKind::PacketMalformed, "fraction of a second beyond a second".into(), at, frame);
+        }
+        self.context.format = Format::Snoop(snoop::Header { drops: record.drops, ..header });
+        let nanos = i64::from(record.secs) * 1_000_000_000 + i64::from(record.micros) * 1000;
+        Ok(Step::Frame(Found {
+            data: taken.start + head..taken.end,
+            original: record.original,
+            captured: record.captured,
+            interface: 0,
+            link: header.link,
+            time: Some(Time::from_nanos(nanos)),
+            untimed: false,
+            drops: Some(u64::from(record.drops.saturating_sub(header.drops))),
+        }))
+    }
 }
 
 impl FrameSource for Reader {
@@ -308,6 +364,9 @@ impl FrameSource for Reader {
 
     fn finish(&mut self) -> InputMeta {
         self.settle_section();
+        if let Some(digest) = self.digest.take() {
+            self.meta.sha256 = digest.finish().into();
+        }
         let mut meta = self.meta.clone();
         meta.bytes = (self.window.offset() + self.owed.0).saturating_sub(self.begin);
         meta

@@ -3,6 +3,7 @@
 use super::order::Order;
 use super::pcap;
 use super::pcapng::Interface;
+use super::snoop;
 use crate::base::Time;
 
 /// Bytes of a segment, whatever the number of threads: the output must not depend on it.
@@ -21,6 +22,7 @@ pub struct Context {
 pub(super) enum Format {
     Pcap(pcap::Header),
     Pcapng(Section),
+    Snoop(snoop::Header),
 }
 
 /// A pcapng section as far as it was read.
@@ -40,6 +42,7 @@ impl Context {
         match &self.format {
             Format::Pcap(header) => header.name(),
             Format::Pcapng(_) => "pcapng",
+            Format::Snoop(_) => "snoop",
         }
     }
 }

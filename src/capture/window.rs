@@ -1,12 +1,14 @@
 //! A bounded buffer over a source: records are looked at in place, memory never follows a length a file claims.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::source::{Meter, Stream};
+
 /// Bytes read at once.
-const CHUNK: usize = 256 * 1024;
+pub(super) const CHUNK: usize = 256 * 1024;
 
 /// Where bytes come from.
 pub(crate) enum Source {
@@ -16,9 +18,11 @@ pub(crate) enum Source {
         file: Arc<File>,
         /// Where the next read begins.
         pos: u64,
+        /// Where it is counted.
+        meter: Option<Arc<Meter>>,
     },
     /// Anything that can only be read forwards.
-    Stream(Box<dyn Read + Send>),
+    Stream(Stream),
 }
 
 /// Reads at a position without moving a shared cursor.
@@ -37,7 +41,10 @@ impl Source {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         loop {
             let result = match self {
-                Self::File { file, pos } => read_at(file, buf, *pos).inspect(|&n| *pos += n as u64),
+                Self::File { file, pos, meter } => read_at(file, buf, *pos).inspect(|&n| {
+                    *pos += n as u64;
+                    meter.iter().for_each(|m| m.add(n));
+                }),
                 Self::Stream(stream) => stream.read(buf),
             };
             match result {

@@ -72,6 +72,7 @@ fn merge<'a>(files: impl Iterator<Item = (String, &'a CaptureFile)>) -> ReadGrou
     let mut partial = Partial::default();
     let mut queues: Vec<(String, Queue)> = files
         .filter_map(|(name, file)| {
+            file.expect_again();
             let reader = file.read_segment(file.first_segment(), u64::MAX)?;
             Some((name, Queue { reader, head: None, data: Vec::new() }))
         })

@@ -12,15 +12,15 @@ pub struct InputSummary {
     pub input: InputId,
     /// As the user named it; `-` for standard input.
     pub name: String,
-    /// `pcap`, `pcap (nanosecond)`, `pcapng`, ...
+    /// `pcap`, `pcap (nanosecond)`, `pcapng`, ..., and what it is compressed with: `pcapng, gzip`.
     pub format: String,
-    /// Lower-case hex SHA-256 of what was read, where it was asked for.
+    /// Lower-case hex SHA-256 of the input as it lies on disk, taken while it was read, where it was asked for.
     pub sha256: Known<String>,
     /// Names of the link types met, sorted.
     pub linktypes: Vec<String>,
     /// Frames read, also those that could not be decoded.
     pub packets: u64,
-    /// Bytes of the input that were read.
+    /// Bytes of the input that were read, decompressed.
     pub bytes: u64,
     /// Earliest frame, or start time in a statistics block where that is earlier.
     pub first: Option<Time>,

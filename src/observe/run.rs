@@ -39,7 +39,7 @@ pub fn observe(inputs: Vec<Input>, options: &Options) -> Result<Observation, Run
     let (mut files, mut streams) = (Vec::new(), Vec::new());
     for (id, input) in inputs {
         match input {
-            Ok(file) if file.is_segmentable() => files.push(file),
+            Ok(file) if file.is_reopenable() => files.push(file),
             Ok(stream) => streams.push(stream),
             Err(error) => point.closed(id, &error),
         }
@@ -141,8 +141,8 @@ fn summary(name: String, meta: &InputMeta) -> InputSummary {
     InputSummary {
         input: meta.input,
         name,
-        format: meta.format.to_owned(),
-        sha256: Known::Unknown,
+        format: meta.packing.map_or_else(|| meta.format.to_owned(), |by| format!("{}, {by}", meta.format)),
+        sha256: meta.sha256.clone(),
         linktypes: meta.link_names(),
         packets: meta.packets,
         bytes: meta.bytes,

@@ -109,7 +109,7 @@ struct Cutter<'a> {
 
 impl Cutter<'_> {
     fn segments(&self, file: &CaptureFile) -> u64 {
-        file.len().map_or(0, |len| len.div_ceil(self.segment).max(1))
+        file.len().filter(|_| file.is_segmentable()).map_or(1, |len| len.div_ceil(self.segment).max(1))
     }
 
     fn slots(&self) -> impl Iterator<Item = Slot> + '_ {

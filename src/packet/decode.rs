@@ -9,7 +9,8 @@ use super::ether::{self, Link, ethertype};
 use super::ipv4::Ipv4;
 use super::ipv6::{self, Ipv6};
 use super::issue::{Issue, Layer};
-use super::{Body, Packet, Vlans, icmp, null, sll, tcp, udp};
+use super::mpls::{self, Below};
+use super::{Body, Packet, Vlans, icmp, null, ppp, sll, tcp, udp};
 use crate::base::{ProblemKind, Proto};
 use crate::capture::{Frame, LinkType, link_name};
 
@@ -23,7 +24,7 @@ pub struct Decoded<'a> {
     pub issue: Option<Issue>,
     /// Interface index of the capturing host, where the link layer tells it (Linux cooked v2).
     pub device: Option<u32>,
-    /// Whether the capturing host sent the frame, where the link layer tells it (Linux cooked).
+    /// Whether the capturing host sent the frame, where the link layer tells it (Linux cooked, PPP with direction).
     pub outgoing: Option<bool>,
 }
 
@@ -58,12 +59,32 @@ pub fn decode<'a>(frame: &Frame<'a>) -> Decoded<'a> {
         }
         LinkType::NULL | LinkType::LOOP => null::parse(layer).and_then(|l| through_link(&l)),
         LinkType::RAW | LinkType::RAW_12 | LinkType::RAW_14 => raw_ip(layer),
+        LinkType::PPP => ppp::framed(layer).and_then(|l| through_link(&l)),
         LinkType::IPV4 => ipv4(layer, Vlans::default(), false),
         LinkType::IPV6 => ipv6(layer, Vlans::default(), false),
-        other => Err(unsupported(other)),
+        other => serial(other, layer).map(|(packet, issue, sent)| {
+            outgoing = sent;
+            (packet, issue)
+        }),
     };
     let (packet, issue) = inner.unwrap_or_else(|issue| (None, Some(issue)));
     Decoded { packet, issue, device, outgoing }
+}
+
+/// Reads what few links are: serial lines and label switching. The second value is whether the capturing host sent it.
+#[inline(never)]
+fn serial(link: LinkType, layer: Layer<'_>) -> Result<(Option<Packet<'_>>, Option<Issue>, Option<bool>), Issue> {
+    let (link, outgoing) = match link {
+        LinkType::PPP_HDLC => (ppp::serial(layer)?, None),
+        LinkType::CISCO_HDLC => (ppp::cisco(layer)?, None),
+        LinkType::PPP_PPPD => ppp::pppd(layer)?,
+        LinkType::PPP_DIRECTED => ppp::directed(layer).map(|(l, sent)| (l, Some(sent)))?,
+        LinkType::PPPOE => (Link { group: false, ethertype: ethertype::PPPOE, payload: layer }, None),
+        LinkType::MPLS => (Link { group: false, ethertype: ethertype::MPLS, payload: layer }, None),
+        other => return Err(unsupported(other)),
+    };
+    let (packet, issue) = through_link(&link)?;
+    Ok((packet, issue, outgoing))
 }
 
 #[cold]
@@ -82,9 +103,35 @@ fn through_link<'a>(link: &Link<'a>) -> Inner<'a> {
     let (packet, inner) = match ethertype {
         ethertype::IPV4 => ipv4(rest, vlans, link.group)?,
         ethertype::IPV6 => ipv6(rest, vlans, link.group)?,
-        other => (None, ether::undecoded(other)),
+        other => carried(other, rest, vlans, link.group)?,
     };
     Ok((packet, inner.or(issue)))
+}
+
+/// What is neither IP nor a tag: what carries IP in a header of its own, or something else.
+#[inline(never)]
+fn carried(ethertype: u16, rest: Layer<'_>, vlans: Vlans, group: bool) -> Inner<'_> {
+    match ethertype {
+        ethertype::MPLS | ethertype::MPLS_MULTICAST => labelled(rest, vlans, group),
+        ethertype::PPPOE => {
+            let (link, issue) = ppp::session(rest)?;
+            let (packet, inner) = match link.ethertype {
+                ethertype::IPV4 => ipv4(link.payload, vlans, group)?,
+                ethertype::IPV6 => ipv6(link.payload, vlans, group)?,
+                ethertype::MPLS | ethertype::MPLS_MULTICAST => labelled(link.payload, vlans, group)?,
+                _ => (None, None),
+            };
+            Ok((packet, inner.or(issue)))
+        }
+        other => Ok((None, ether::undecoded(other))),
+    }
+}
+
+fn labelled(stack: Layer<'_>, vlans: Vlans, group: bool) -> Inner<'_> {
+    match mpls::below(stack)? {
+        Below::V4(packet) => ipv4(packet, vlans, group),
+        Below::V6(packet) => ipv6(packet, vlans, group),
+    }
 }
 
 fn raw_ip(layer: Layer<'_>) -> Inner<'_> {

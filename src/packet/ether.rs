@@ -17,6 +17,9 @@ pub(super) mod ethertype {
     pub(crate) const VLAN: u16 = 0x8100;
     pub(crate) const QINQ: u16 = 0x88a8;
     pub(crate) const QINQ_OLD: u16 = 0x9100;
+    pub(crate) const MPLS: u16 = 0x8847;
+    pub(crate) const MPLS_MULTICAST: u16 = 0x8848;
+    pub(crate) const PPPOE: u16 = 0x8864;
 }
 
 /// Below this the field is a length (IEEE 802.3 section 3.2.6).
@@ -76,8 +79,6 @@ fn snap(llc: Layer<'_>) -> Option<(u16, Layer<'_>)> {
 /// The issue of an Ethernet type that carries hosts' traffic and is not decoded; `None` for what is normal in any network.
 pub(super) fn undecoded(ethertype: u16) -> Option<Issue> {
     let (kind, name) = match ethertype {
-        0x8847 | 0x8848 => (ProblemKind::Undecoded, "MPLS"),
-        0x8864 => (ProblemKind::Undecoded, "PPPoE session"),
         0x880b => (ProblemKind::Undecoded, "PPP"),
         0x6558 => (ProblemKind::Undecoded, "transparent Ethernet bridging"),
         0x88e7 => (ProblemKind::Undecoded, "provider backbone bridge (802.1ah)"),

@@ -89,6 +89,17 @@ impl<'a> Ipv4<'a> {
     }
 }
 
+/// Whether the header at the start of `bytes` bears its checksum (RFC 791), or none was filled in yet (offload).
+pub(super) fn has_checksum(bytes: &[u8]) -> bool {
+    let header_len = bytes.first().map_or(0, |b| usize::from(b & 0x0f) * 4);
+    let Some(header) = bytes.get(..header_len).filter(|h| h.len() >= HEADER as usize) else { return false };
+    if matches!(header, [_, _, _, _, _, _, _, _, _, _, 0, 0, ..]) {
+        return true;
+    }
+    let sum: u32 = header.as_chunks::<2>().0.iter().map(|w| u32::from(u16::from_be_bytes(*w))).sum();
+    (sum & 0xffff) + (sum >> 16) == 0xffff
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,6 +126,16 @@ mod tests {
             let short = Ipv4::parse(Layer::new(data, 0)).unwrap_err();
             assert_eq!(short.kind, ProblemKind::PacketMalformed);
         }
+    }
+
+    #[test]
+    fn a_checksum_is_right_wrong_or_not_filled_in() {
+        let mut h = [0x45, 0, 0, 0x73, 0, 0, 0x40, 0, 0x40, 0x11, 0xb8, 0x61, 192, 168, 0, 1, 192, 168, 0, 199];
+        assert!(has_checksum(&h) && !has_checksum(&h[..19]) && !has_checksum(&[]));
+        h[11] = 0x60;
+        assert!(!has_checksum(&h));
+        (h[10], h[11]) = (0, 0);
+        assert!(has_checksum(&h));
     }
 
     #[test]

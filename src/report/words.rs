@@ -13,7 +13,7 @@ impl Cause {
             Self::HalfOpen => "half open",
             Self::DroppedLocally => "dropped on the capturing host",
             Self::WrongProtocol => "another protocol answers",
-            Self::EarlierStep => "an earlier step failed",
+            Self::EarlierStep => "an earlier step failed or is in doubt",
             Self::OutOfSight => "out of sight",
             Self::PairUnseen => "nothing of this pair was seen",
             Self::Loss => "packets were lost",

@@ -11,6 +11,7 @@ use super::seen::{Lens, Seen};
 use super::settle::{Settled, Settler, named_ports};
 use super::sound::{Ground, unseen_bytes};
 use super::summary::{self, Judged};
+use super::who::Who;
 use super::{Case, exposure};
 use crate::base::{PortSet, Time};
 use crate::matrix::RuleSet;
@@ -25,8 +26,9 @@ use crate::site::Site;
 pub(super) fn judge(case: &Case<'_>, site: &Site, ports: &PortSet, inferred: Option<Vec<InferredRole>>) -> Report {
     let at = case.points.iter().filter_map(|p| p.observation.last()).max();
     let rules = Rules::new(case.matrix, site, at);
-    let points: Vec<PointView<'_>> = case.points.iter().map(|p| PointView::new(site, p)).collect();
-    let (seen, unrelated) = look(site, &rules, ports, &points, at);
+    let who = Who::new(site);
+    let points: Vec<PointView<'_>> = case.points.iter().map(|p| PointView::new(&who, p)).collect();
+    let (seen, unrelated) = look(&who, &rules, ports, &points, at);
     let settled = settle(site, &rules, &points, &seen, inferred.is_some());
     let judged = Judged {
         case,
@@ -44,23 +46,20 @@ pub(super) fn judge(case: &Case<'_>, site: &Site, ports: &PortSet, inferred: Opt
 
 /// Orients and classifies every flow that touches a role; the rest is counted.
 fn look<'a>(
-    site: &'a Site,
+    who: &Who<'a>,
     rules: &Rules<'a>,
     ports: &PortSet,
     points: &[PointView<'a>],
     at: Option<Time>,
 ) -> (Vec<Seen<'a>>, u64) {
     let (mut seen, mut unrelated) = (Vec::new(), 0u64);
-    let classifier = Classifier { site, rules, at };
+    let classifier = Classifier { site: who.site(), rules, at };
     for (index, point) in points.iter().enumerate() {
         let pairs = PairIndex::new(point.observation);
-        let lens = Lens { site, rules, ports, point, index, pairs: &pairs };
+        let lens = Lens { who, classifier: &classifier, ports, point, index, pairs: &pairs };
         for flow in &point.observation.flows {
             match lens.look(flow) {
-                Some(mut s) => {
-                    s.class = classifier.classify(&s);
-                    seen.push(s);
-                }
+                Some(s) => seen.push(s),
                 None => unrelated += 1,
             }
         }
@@ -77,11 +76,16 @@ fn settle<'a>(
     seen: &[Seen<'a>],
     no_site: bool,
 ) -> Vec<Settled> {
-    let named = named_ports(site, seen);
     let in_window = |s: &Seen<'_>| overlaps_window(site, s);
-    let evidence = Evidence { seen, named: &named, in_window: &in_window };
-    let ground = Ground { site, points, seen, no_site };
-    Settler { site, rules, seen, ground: &ground, evidence: &evidence }.settle(expand(rules, site))
+    let evidence = Evidence::new(seen, named_ports(site, seen), &in_window);
+    let under_way = seen.iter().find(|s| s.headless() && is_restore_step(s));
+    let ground = Ground { site, points, no_site, under_way };
+    Settler::new(site, rules, seen, &ground, &evidence).settle(expand(rules, site))
+}
+
+/// Whether a flow is a driver's, of a step after the restore's first.
+pub(super) fn is_restore_step(s: &Seen<'_>) -> bool {
+    s.class.class == Class::Expected && s.class.restore_step
 }
 
 fn classes(seen: &[Seen<'_>], unrelated: u64) -> ClassCounts {

@@ -78,6 +78,11 @@ impl Classifier<'_, '_> {
             c.label = Some("host noise".to_owned());
             return c;
         }
+        if matches!(proto, Proto::Other(_)) {
+            let mut c = Classed::new(Class::Related, "neither TCP nor UDP: no row is about it, and it is not read");
+            c.label = Some("other IP protocols".to_owned());
+            return c;
+        }
         let (orig, resp) = self.peers(s);
         let (on, off) = self.rules.explain(orig, resp, proto, s.port());
         let (on, outside): (Vec<Hit>, Vec<Hit>) = on.into_iter().partition(|h| self.in_window(h, s));
@@ -88,7 +93,7 @@ impl Classifier<'_, '_> {
         if let Some(c) = self.related(s, companion).or_else(|| self.excepted(s)) {
             return c;
         }
-        let off: Vec<Hit> = off.into_iter().chain(outside).filter(|h| !self.rule(h).is_companion()).collect();
+        let off: Vec<Hit> = off.into_iter().chain(outside).collect();
         self.unexplained(s, off)
     }
 
@@ -212,11 +217,10 @@ impl Classifier<'_, '_> {
                 format!("one end has no role, and no companion rule or exception names {service}"),
             );
         }
-        let orig_port = s.flow.point(s.direction.orig).port;
-        let (resp, orig) = self.peers(s);
-        let (turned, _) = self.rules.explain(orig, resp, s.flow.key.proto, orig_port);
-        let (same_way_back, _) = self.rules.explain(orig, resp, s.flow.key.proto, s.port());
-        let reversed = turned.iter().chain(&same_way_back).find(|h| !self.rule(h).is_companion());
+        // The originator's own port says nothing: it may lie in the range of dynamic RPC.
+        let (orig, resp) = self.peers(s);
+        let (back, _) = self.rules.explain(resp, orig, s.flow.key.proto, s.port());
+        let reversed = back.iter().find(|h| !self.rule(h).is_companion());
         match reversed {
             Some(hit) if s.certain() => Classed::unexpected(
                 UnexpectedKind::Reversed,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::rules::{InForce, Rules};
+use super::seen::Seen;
 use crate::matrix::{Need, Operation, Peer, Role, RulePort, Source};
 use crate::site::{HostId, Site};
 
@@ -16,13 +17,38 @@ pub(super) struct Demand {
     /// The host of an `each` role it is about.
     pub(super) each: Option<HostId>,
     pub(super) drivers: Vec<HostId>,
+    /// Driving roles that blocks of addresses have, too: whoever of them is seen drives, and nobody of them can be missed.
+    pub(super) driver_blocks: BTreeSet<Role>,
     pub(super) driver_roles: Vec<Role>,
     pub(super) responders: Vec<HostId>,
+    /// Responding roles that blocks of addresses have.
+    pub(super) responder_blocks: BTreeSet<Role>,
     pub(super) need: Need,
     pub(super) operations: Vec<Operation>,
     pub(super) stage: Option<u8>,
     /// Why nothing is asked for here, where that is so.
     pub(super) not_applicable: Option<String>,
+}
+
+impl Demand {
+    /// Whether a flow goes from one of its drivers to one of its responders, over the network.
+    pub(super) fn is_between(&self, s: &Seen<'_>) -> bool {
+        let from =
+            s.orig_host.is_some_and(|h| self.drivers.contains(&h)) || !self.driver_blocks.is_disjoint(&s.orig_roles);
+        let to = s.resp_host.is_some_and(|h| self.responders.contains(&h))
+            || !self.responder_blocks.is_disjoint(&s.resp_roles);
+        from && to && s.pair.0 != s.pair.1
+    }
+
+    /// A block of addresses at one end: of nobody in it can be said that he should have been seen.
+    pub(super) fn has_block(&self) -> bool {
+        !(self.driver_blocks.is_empty() && self.responder_blocks.is_empty())
+    }
+
+    /// A driver that is a responder, too: what it needs of itself never crosses the network.
+    pub(super) fn local(&self) -> Option<HostId> {
+        self.drivers.iter().copied().find(|d| self.responders.contains(d))
+    }
 }
 
 /// Roles that drive together, with their need and the operations that ask for it.
@@ -123,7 +149,17 @@ impl Expansion<'_, '_> {
             }
             need = self.softened(r, need);
         }
-        self.site.with_role(role).next().is_some().then_some((role, need))
+        // Where the staging server's system is not known, rows of either system are asked for, and one of them in vain.
+        let os = each.filter(|(r, _)| *r == Role::StagingServer).map(|(_, h)| self.site.host(h).and_then(|h| h.os));
+        if os == Some(None) && self.r.rule.staging_os.is_some() {
+            need = need.min(Need::Expected);
+        }
+        (self.site.with_role(role).next().is_some() || self.is_block(role)).then_some((role, need))
+    }
+
+    /// Whether a role is given to a block of addresses.
+    fn is_block(&self, role: Role) -> bool {
+        self.site.role_nets.iter().any(|(r, _)| *r == role)
     }
 
     /// Whether a role stands on the originator's side of the rule and not on the responder's.
@@ -157,14 +193,24 @@ impl Expansion<'_, '_> {
         };
         let mut drivers = of_roles(&mut roles.iter().copied());
         let mut responders = of_roles(&mut self.to_roles().into_iter());
+        let blocks =
+            |roles: &mut dyn Iterator<Item = Role>| roles.filter(|&r| self.is_block(r)).collect::<BTreeSet<_>>();
+        let mut driver_blocks = blocks(&mut roles.iter().copied());
+        let mut responder_blocks = blocks(&mut self.to_roles().into_iter());
         if let Some((role, host)) = each {
-            if self.is_source(role) { drivers = vec![host] } else { responders = vec![host] }
+            if self.is_source(role) {
+                (drivers, driver_blocks) = (vec![host], BTreeSet::new());
+            } else {
+                (responders, responder_blocks) = (vec![host], BTreeSet::new());
+            }
         }
-        if responders.is_empty() {
+        if responders.is_empty() && responder_blocks.is_empty() {
             return None;
         }
-        let on_wire = drivers.iter().any(|d| responders.iter().any(|r| r != d));
+        let on_wire = !(driver_blocks.is_empty() && responder_blocks.is_empty())
+            || drivers.iter().any(|d| responders.iter().any(|r| r != d));
         let mut demand = Demand { each: each.map(|(_, h)| h), drivers, responders, need, ..self.none(String::new()) };
+        (demand.driver_blocks, demand.responder_blocks) = (driver_blocks, responder_blocks);
         demand.driver_roles = roles.iter().copied().collect();
         demand.operations = operations.into_iter().collect();
         demand.not_applicable = if self.skipped() {
@@ -187,6 +233,8 @@ impl Expansion<'_, '_> {
             port: self.port,
             each: None,
             drivers: Vec::new(),
+            driver_blocks: BTreeSet::new(),
+            responder_blocks: BTreeSet::new(),
             driver_roles: self
                 .r
                 .rule
@@ -210,7 +258,10 @@ impl Expansion<'_, '_> {
         let words = |roles: &[Role]| roles.iter().map(|r| r.word()).collect::<Vec<_>>().join(" or ");
         let to = self.to_roles();
         let from = self.none(String::new()).driver_roles;
-        if absent(&to) {
+        let block = |roles: &[Role]| roles.iter().any(|&r| self.is_block(r));
+        if absent(&to) && block(&to) {
+            format!("only a block of addresses is {}: nothing is required of it", words(&to))
+        } else if absent(&to) {
             format!("no host of this site is {}", words(&to))
         } else if absent(&from) {
             format!("no host of this site is {}", words(&from))

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::PointSeen;
+use super::who::Who;
 use crate::base::{Proto, Time};
 use crate::flow::{Flow, Side};
 use crate::observe::Observation;
@@ -19,6 +20,8 @@ pub(super) enum Sight {
     Seen,
     /// It is an end of the pair, but nothing of the pair was seen and not every interface is declared captured.
     EndUnseen,
+    /// Packets of some addresses of the two hosts were seen, of others not, and not every interface is declared captured.
+    PartlyUnseen,
     /// It sees packets of the pair, but none from the originator's side.
     OneSided,
     /// Only encrypted or undecoded encapsulation between the two was seen.
@@ -27,10 +30,10 @@ pub(super) enum Sight {
     Hidden,
 }
 
-/// Packets seen between two hosts at a point.
+/// Packets seen between two addresses at a point.
 #[derive(Clone, Copy, Debug, Default)]
 struct Pair {
-    /// TCP, UDP or ICMP packets from the lower host id to the higher, and back.
+    /// TCP, UDP or ICMP packets from the lower address to the higher, and back.
     plain: [u64; 2],
     /// Packets of encapsulations that hide their contents.
     opaque: u64,
@@ -45,17 +48,15 @@ pub(super) struct PointView<'a> {
     pub(super) mirror: bool,
     pub(super) complete: bool,
     sees: Vec<(HostId, HostId)>,
-    pairs: BTreeMap<(HostId, HostId), Pair>,
-    /// Packets sent and received per host.
-    ends: BTreeMap<HostId, [u64; 2]>,
+    site: &'a Site,
+    traffic: Traffic,
     pub(super) observation: &'a Observation,
 }
 
 impl<'a> PointView<'a> {
     /// Resolves a point: what the site declares of it, else what its packets suggest.
-    pub(super) fn new(site: &Site, seen: &'a PointSeen) -> Self {
-        let observation = &seen.observation;
-        let (pairs, ends) = traffic(site, observation);
+    pub(super) fn new(who: &Who<'a>, seen: &'a PointSeen) -> Self {
+        let (site, observation) = (who.site(), &seen.observation);
         let mut view = Self {
             name: seen.name.clone().unwrap_or_default(),
             inferred: false,
@@ -63,8 +64,8 @@ impl<'a> PointView<'a> {
             mirror: false,
             complete: false,
             sees: Vec::new(),
-            pairs,
-            ends,
+            site,
+            traffic: Traffic::of(who, observation),
             observation,
         };
         let declared = declared(site, seen.name.as_deref());
@@ -93,8 +94,9 @@ impl<'a> PointView<'a> {
     /// A host that is an end of practically every packet is taken for the capturing one; two such hosts leave it open.
     fn infer(&mut self, site: &Site) {
         self.inferred = true;
-        let own = own_addresses(self.observation);
-        let hosts: BTreeSet<HostId> = own.iter().filter_map(|a| site.host_of(*a)).collect();
+        let Traffic { all, ends, .. } = &self.traffic;
+        let own = |n: &[u64; 2]| *all > 0 && n.iter().sum::<u64>() * 100 >= all * OWN_PERCENT;
+        let hosts: BTreeSet<HostId> = ends.iter().filter(|(_, n)| own(n)).map(|(h, _)| *h).collect();
         if let (1, Some(&host)) = (hosts.len(), hosts.first()) {
             self.name = site.host(host).map(|h| h.label.clone()).unwrap_or_default();
             self.hosts.insert(host);
@@ -104,24 +106,35 @@ impl<'a> PointView<'a> {
         }
     }
 
-    fn pair(&self, a: HostId, b: HostId) -> (Pair, usize) {
-        let key = (a.min(b), a.max(b));
-        (self.pairs.get(&key).copied().unwrap_or_default(), usize::from(a > b))
+    /// Packets between the addresses of two hosts: from the first and in all, per pair of addresses that could talk.
+    fn between(&self, from: HostId, to: HostId) -> Vec<(u64, Pair)> {
+        let addrs = |h: HostId| self.site.host(h).map_or(&[][..], |h| h.addrs.as_slice());
+        let all = addrs(from).iter().flat_map(|a| addrs(to).iter().map(move |b| (*a, *b)));
+        all.filter(|(a, b)| a.is_ipv4() == b.is_ipv4())
+            .map(|(a, b)| {
+                let pair = self.traffic.pairs.get(&(a.min(b), a.max(b))).copied().unwrap_or_default();
+                (pair.plain.get(usize::from(a > b)).copied().unwrap_or_default(), pair)
+            })
+            .collect()
     }
 
     /// Whether flows that `from` opens to `to` would have been seen here.
     pub(super) fn sight(&self, from: HostId, to: HostId) -> Sight {
-        let (pair, toward) = self.pair(from, to);
-        let forward = pair.plain.get(toward).copied().unwrap_or_default();
-        let any = pair.plain.iter().sum::<u64>();
         let declared = self.sees.iter().any(|&(a, b)| (a, b) == (from, to) || (b, a) == (from, to));
         let at_end = self.hosts.contains(&from) || self.hosts.contains(&to);
-        let certain = declared || ((at_end || self.mirror) && self.complete);
-        match (any > 0, forward > 0) {
-            _ if !(at_end || self.mirror || declared) => Sight::Hidden,
-            (true, true) => Sight::Seen,
+        if !(at_end || self.mirror || declared) {
+            return Sight::Hidden;
+        }
+        let between = self.between(from, to);
+        let certain = declared || self.complete;
+        let met = between.iter().any(|(_, p)| p.plain.iter().sum::<u64>() > 0);
+        let forward = between.iter().any(|(n, _)| *n > 0);
+        match (met, forward) {
+            // What is inside may be the very flow that is looked for.
+            _ if between.iter().any(|(_, p)| p.opaque > 0) => Sight::Opaque,
             (true, false) => Sight::OneSided,
-            (false, _) if pair.opaque > 0 => Sight::Opaque,
+            (true, true) if certain || between.iter().all(|(n, _)| *n > 0) => Sight::Seen,
+            (true, true) => Sight::PartlyUnseen,
             (false, _) if certain && self.captures_toward(from, to) => Sight::Seen,
             (false, _) if certain => Sight::OneSided,
             (false, _) if at_end => Sight::EndUnseen,
@@ -131,7 +144,7 @@ impl<'a> PointView<'a> {
 
     /// Whether the capture shows the direction in which `from` would have sent at all: a one-sided tap at a host does not.
     fn captures_toward(&self, from: HostId, to: HostId) -> bool {
-        let count = |h: HostId, i: usize| self.ends.get(&h).and_then(|e| e.get(i)).copied().unwrap_or_default();
+        let count = |h: HostId, i: usize| self.traffic.ends.get(&h).and_then(|e| e.get(i)).copied().unwrap_or_default();
         if self.hosts.contains(&from) {
             return count(from, 0) > 0;
         }
@@ -160,37 +173,59 @@ fn declared<'s>(site: &'s Site, name: Option<&str>) -> Vec<&'s PointDecl> {
     }
 }
 
-type Traffic = (BTreeMap<(HostId, HostId), Pair>, BTreeMap<HostId, [u64; 2]>);
+/// Unicast packets at a point.
+#[derive(Debug, Default)]
+struct Traffic {
+    /// In all.
+    all: u64,
+    /// Between addresses of hosts, the lower address first.
+    pairs: BTreeMap<(IpAddr, IpAddr), Pair>,
+    /// Sent and received per host.
+    ends: BTreeMap<HostId, [u64; 2]>,
+}
 
-fn traffic(site: &Site, observation: &Observation) -> Traffic {
-    let (mut pairs, mut ends) = (BTreeMap::<_, Pair>::new(), BTreeMap::<_, [u64; 2]>::new());
-    for flow in observation.flows.iter().filter(|f| !f.group) {
-        let host = |s: Side| site.host_of(flow.point(s).addr);
+impl Traffic {
+    fn of(who: &Who<'_>, observation: &Observation) -> Self {
+        let mut t = Self::default();
+        observation.flows.iter().filter(|f| !f.group).for_each(|f| t.add(who, f));
+        t
+    }
+
+    fn add(&mut self, who: &Who<'_>, flow: &Flow) {
         let sent = |s: Side| flow.end(s).packets + flow.end(s).fragments;
-        let (a, b) = (host(Side::A), host(Side::B));
+        let (a, b) = (who.host(flow.point(Side::A).addr), who.host(flow.point(Side::B).addr));
+        self.all += sent(Side::A) + sent(Side::B);
         for (h, s) in [(a, Side::A), (b, Side::B)] {
             let Some(h) = h else { continue };
-            let [out, inn] = ends.entry(h).or_default();
+            let [out, inn] = self.ends.entry(h).or_default();
             *out += sent(s);
             *inn += sent(s.other());
         }
-        let (Some(a), Some(b)) = (a, b) else { continue };
-        let pair = pairs.entry((a.min(b), a.max(b))).or_default();
-        if hides_contents(flow.key.proto) {
+        if a.is_none() || b.is_none() {
+            return;
+        }
+        // The ends of a key are ordered by address first.
+        let key = (flow.point(Side::A).addr, flow.point(Side::B).addr);
+        let pair = self.pairs.entry(key).or_default();
+        if hides_contents(flow) {
             pair.opaque += sent(Side::A) + sent(Side::B);
         } else {
             let [up, down] = &mut pair.plain;
-            let (lo, hi) = if a <= b { (Side::A, Side::B) } else { (Side::B, Side::A) };
-            *up += sent(lo);
-            *down += sent(hi);
+            *up += sent(Side::A);
+            *down += sent(Side::B);
         }
     }
-    (pairs, ends)
 }
 
-/// IP protocols whose contents are not decoded: IP-in-IP 4 and 41, GRE 47, ESP 50.
-const fn hides_contents(proto: Proto) -> bool {
-    matches!(proto, Proto::Other(4 | 41 | 47 | 50))
+/// Encapsulations whose contents are not read. IP protocols: IP-in-IP 4, 41 and 94, GRE 47, IPsec 50 and 51, EtherIP 97,
+/// L2TP 115. Over UDP: OpenVPN, L2TP, IPsec behind NAT, VXLAN (also Linux' old port), GENEVE, WireGuard.
+fn hides_contents(flow: &Flow) -> bool {
+    let port = |p: u16| matches!(p, 1194 | 1701 | 4500 | 4789 | 8472 | 6081 | 51820);
+    match flow.key.proto {
+        Proto::Other(n) => matches!(n, 4 | 41 | 47 | 50 | 51 | 94 | 97 | 115),
+        Proto::Udp => flow.key.ends.iter().any(|e| port(e.port)),
+        _ => false,
+    }
 }
 
 /// Addresses that are an end of practically every unicast packet.

@@ -1,21 +1,15 @@
 //! What the flows themselves say of a requirement: working, blocked, or open. Presence needs no soundness.
 
-use super::expand::Demand;
-use super::seen::{Seen, Worked};
-use crate::base::{Service, Time};
-use crate::matrix::{Healing, RulePort};
-use crate::report::{AppState, Cause, Outcome};
-use crate::site::HostId;
+use std::collections::BTreeMap;
 
-/// A port the endpoint mapper gave out.
-#[derive(Clone, Debug)]
-pub(super) struct Named {
-    pub(super) asker: HostId,
-    pub(super) host: HostId,
-    pub(super) port: u16,
-    pub(super) interface: String,
-    pub(super) at: Time,
-}
+use super::expand::Demand;
+use super::healing::{Healers, Interfaces, Named, Pair};
+use super::joined::join;
+use super::seen::{Seen, Worked};
+use super::who::Peer;
+use crate::base::{Proto, Service, Time};
+use crate::matrix::{Healing, RulePort};
+use crate::report::{AppState, Cause, Class, Outcome};
 
 /// What presence decides of a demand.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +20,9 @@ pub(super) struct Presence {
     pub(super) flows: Vec<usize>,
     /// Failed attempts on the primary port that a fallback or a later success made good.
     pub(super) healed: Vec<usize>,
+    /// Those on the primary port that worked, and those that failed and were not made good.
+    pub(super) works: Vec<usize>,
+    pub(super) failed: Vec<usize>,
     /// A port that the mapper named and nobody tried afterwards.
     pub(super) untried: Option<Named>,
 }
@@ -68,19 +65,41 @@ impl Attempts {
 
 /// Everything presence is decided from.
 pub(super) struct Evidence<'a, 'p> {
-    pub(super) seen: &'p [Seen<'a>],
-    pub(super) named: &'p [Named],
+    seen: &'p [Seen<'a>],
+    named: Vec<Named>,
+    interfaces: Interfaces,
     /// Whether a flow lies in the declared windows.
-    pub(super) in_window: &'p dyn Fn(&Seen<'_>) -> bool,
+    in_window: &'p dyn Fn(&Seen<'_>) -> bool,
+    /// Flows by pair, in their order.
+    by_pair: BTreeMap<Pair, Vec<usize>>,
+    /// When a port that the mapper named was last in use.
+    tried: BTreeMap<(Pair, u16), Time>,
 }
 
-impl Evidence<'_, '_> {
+impl<'a, 'p> Evidence<'a, 'p> {
+    pub(super) fn new(seen: &'p [Seen<'a>], named: Vec<Named>, in_window: &'p dyn Fn(&Seen<'_>) -> bool) -> Self {
+        let mut by_pair = BTreeMap::<Pair, Vec<usize>>::new();
+        for (i, s) in seen.iter().enumerate() {
+            by_pair.entry(s.pair).or_default().push(i);
+        }
+        let mut tried: BTreeMap<(Pair, u16), Time> =
+            named.iter().map(|n| (((n.asker, n.host), n.port), Time::from_nanos(i64::MIN))).collect();
+        for s in seen {
+            if let Some(last) = tried.get_mut(&(s.pair, s.port())) {
+                *last = (*last).max(s.flow.last.time);
+            }
+        }
+        Self { seen, interfaces: Interfaces::new(&named), named, in_window, by_pair, tried }
+    }
+
     /// Decides a demand on a rule's port from flows alone.
     pub(super) fn presence(&self, d: &Demand, port: &RulePort) -> Presence {
         let primary = self.attempts(d, port, port.service, port.healing);
         let fallback = port.fallback_service().map(|s| self.attempts(d, port, s, Healing::Range)).unwrap_or_default();
-        let mut found = decide(&primary, &fallback);
+        let mut found = self.decide(&primary, &fallback);
         found.healed = primary.healed.clone();
+        found.works = primary.works.clone();
+        found.failed = primary.failed.iter().map(|(i, _)| *i).collect();
         if found.outcome.is_none() && port.healing == Healing::Mapper {
             found.untried = self.untried(d, port.service);
             if found.untried.is_some() {
@@ -92,34 +111,44 @@ impl Evidence<'_, '_> {
     }
 
     fn attempts(&self, d: &Demand, port: &RulePort, service: Service, healing: Healing) -> Attempts {
-        let mine: Vec<usize> = (0..self.seen.len()).filter(|&i| self.is_attempt(i, d, service)).collect();
+        let mine: Vec<(usize, &Seen<'_>)> = self.of_demand(d, service);
+        let judged = mine.iter().map(|(i, s)| (*i, self.worked(s, d, port, service))).collect();
         let mut out = Attempts::default();
-        for &i in &mine {
-            let Some(s) = self.seen.get(i) else { continue };
-            match self.worked(s, d, port, service) {
+        for (i, worked) in join(self.seen, judged) {
+            match worked {
                 Worked::Yes => out.works.push(i),
                 Worked::Wrong => out.wrong.push(i),
                 Worked::Open(cause) => out.open.push((i, cause)),
                 Worked::Failed(cause) => out.failed.push((i, cause)),
             }
         }
-        self.join_points(&mut out);
-        let (healed, failed) =
-            std::mem::take(&mut out.failed).into_iter().partition(|(i, _)| self.is_healed(*i, &out.works, healing));
+        let all: Vec<&Seen<'_>> = mine.iter().map(|(_, s)| *s).collect();
+        let works: Vec<&Seen<'_>> = out.works.iter().filter_map(|&i| self.seen.get(i)).collect();
+        let healers = Healers::new(&all, &works);
+        let healed = |i: usize| self.seen.get(i).is_some_and(|f| healers.heal(f, healing, &self.interfaces));
+        let (good, failed): (Vec<_>, Vec<_>) = out.failed.into_iter().partition(|(i, _)| healed(*i));
         out.failed = failed;
-        out.healed = Vec::from_iter::<Vec<(usize, Cause)>>(healed).into_iter().map(|(i, _)| i).collect();
+        out.healed = good.into_iter().map(|(i, _)| i).collect();
         out
     }
 
-    fn is_attempt(&self, i: usize, d: &Demand, service: Service) -> bool {
-        self.seen.get(i).is_some_and(|s| {
-            let (Some(orig), Some(resp)) = (s.orig_host, s.resp_host) else { return false };
-            orig != resp
-                && d.drivers.contains(&orig)
-                && d.responders.contains(&resp)
-                && service.contains(s.flow.key.proto, s.port())
-                && (self.in_window)(s)
-        })
+    /// Flows that ask for a service of a demand, in their order.
+    fn of_demand(&self, d: &Demand, service: Service) -> Vec<(usize, &Seen<'a>)> {
+        let may = |p: Peer, hosts: &[crate::site::HostId], block: bool| match p {
+            Peer::Host(h) => block || hosts.contains(&h),
+            Peer::Addr(_) => block,
+        };
+        let (from_block, to_block) = (!d.driver_blocks.is_empty(), !d.responder_blocks.is_empty());
+        let pairs = self
+            .by_pair
+            .iter()
+            .filter(|((o, r), _)| may(*o, &d.drivers, from_block) && may(*r, &d.responders, to_block));
+        let flows = pairs.flat_map(|(_, flows)| flows).filter_map(|&i| self.seen.get(i).map(|s| (i, s)));
+        let mut mine: Vec<(usize, &Seen<'a>)> = flows
+            .filter(|(_, s)| service.contains(s.flow.key.proto, s.port()) && d.is_between(s) && (self.in_window)(s))
+            .collect();
+        mine.sort_by_key(|(i, _)| *i);
+        mine
     }
 
     /// What a flow says for this demand: an uncertain direction or an ambiguous range proves less.
@@ -134,112 +163,73 @@ impl Evidence<'_, '_> {
         let names = s.class.hits.iter().any(|h| h.rule == d.rule && port.carries.is_some());
         let confirmed = s.class.app == Some(AppState::Confirmed) && names;
         match (s.certain(), s.class.class) {
-            (_, crate::report::Class::Ambiguous) => Worked::Open(Cause::Undetermined),
+            (_, Class::Ambiguous) => Worked::Open(Cause::Undetermined),
             (false, _) if !service.ports.is_single() && !confirmed => Worked::Open(Cause::Direction),
             _ => Worked::Yes,
         }
     }
 
-    /// One connection seen at several points is one attempt: where one of them saw it work, it worked.
-    fn join_points(&self, a: &mut Attempts) {
-        let same = |i: usize, j: usize| matches!((self.seen.get(i), self.seen.get(j)), (Some(x), Some(y)) if x.point != y.point && x.same_connection(y));
-        let works = a.works.clone();
-        a.failed.retain(|(i, _)| !works.iter().any(|&w| same(*i, w)));
-        a.open.retain(|(i, _)| !works.iter().any(|&w| same(*i, w)));
-    }
-
-    fn is_healed(&self, failed: usize, works: &[usize], healing: Healing) -> bool {
-        let Some(f) = self.seen.get(failed) else { return false };
-        works.iter().filter_map(|&w| self.seen.get(w)).any(|w| {
-            let same_pair = w.orig_host == f.orig_host && w.resp_host == f.resp_host;
-            same_pair && w.began() >= f.began() && self.heals(f, w, works, healing)
-        })
-    }
-
-    /// Whether a later success `w` of the same pair shows that what `f` was for did work.
-    fn heals(&self, f: &Seen<'_>, w: &Seen<'_>, works: &[usize], healing: Healing) -> bool {
-        let same_port = w.port() == f.port();
-        match healing {
-            Healing::SamePort => same_port,
-            Healing::Range => true,
-            Healing::Mapper => {
-                let interfaces = self.interfaces(f, f.port());
-                same_port
-                    || interfaces.is_empty()
-                    || self.interfaces(w, w.port()).iter().any(|i| interfaces.contains(i))
-            }
-            Healing::NextFree => same_port || !self.used_before(f, w, works),
-        }
-    }
-
-    /// Interfaces for which the mapper named a port to a flow's originator.
-    fn interfaces(&self, s: &Seen<'_>, port: u16) -> Vec<&str> {
-        self.named
-            .iter()
-            .filter(|n| Some(n.asker) == s.orig_host && Some(n.host) == s.resp_host && n.port == port)
-            .map(|n| n.interface.as_str())
-            .collect()
-    }
-
-    /// Whether the port of `w` had been in use before `f` failed: it then belongs to another component.
-    fn used_before(&self, f: &Seen<'_>, w: &Seen<'_>, works: &[usize]) -> bool {
-        works.iter().filter_map(|&i| self.seen.get(i)).any(|x| {
-            x.port() == w.port() && x.resp_host == w.resp_host && x.orig_host == w.orig_host && x.began() < f.began()
-        })
-    }
-
     /// A port that the mapper named to a driver and that the driver never tried afterwards.
     fn untried(&self, d: &Demand, service: Service) -> Option<Named> {
         let asked = |n: &&Named| {
-            d.drivers.contains(&n.asker) && d.responders.contains(&n.host) && service.ports.contains(n.port)
+            let responds = match n.host {
+                Peer::Host(h) => d.responders.contains(&h),
+                Peer::Addr(_) => true,
+            };
+            service.contains(Proto::Tcp, n.port) && responds && self.seen.get(n.flow).is_some_and(|s| d.is_between(s))
         };
-        self.named
-            .iter()
-            .filter(asked)
-            .find(|n| {
-                !self.seen.iter().any(|s| {
-                    s.orig_host == Some(n.asker)
-                        && s.resp_host == Some(n.host)
-                        && s.port() == n.port
-                        && s.flow.last.time >= n.at
-                })
-            })
-            .cloned()
+        let tried = |n: &Named| self.tried.get(&((n.asker, n.host), n.port)).is_some_and(|last| *last >= n.at);
+        self.named.iter().filter(asked).find(|n| !tried(n)).cloned()
     }
-}
 
-/// The outcome that attempts on the primary port and on the fallback range lead to; first that applies.
-fn decide(primary: &Attempts, fallback: &Attempts) -> Presence {
-    let lead = |first: usize, rest: Vec<usize>| {
-        let mut flows = vec![first];
-        flows.extend(rest.into_iter().filter(|&i| i != first));
-        flows
-    };
-    let all = || [primary.all(), fallback.all()].concat();
-    if let Some(&(i, cause)) = primary.failed.last() {
-        let fallback_open = !fallback.works.is_empty() || !fallback.open.is_empty() || !fallback.wrong.is_empty();
-        if !fallback_open {
-            return Presence::of(Outcome::Blocked, Some(cause), lead(i, all()));
+    /// The outcome that attempts on the primary port and on the fallback range lead to; first that applies.
+    fn decide(&self, primary: &Attempts, fallback: &Attempts) -> Presence {
+        let all = || [primary.all(), fallback.all()].concat();
+        let of = |outcome, cause, first: usize| {
+            let rest = all().into_iter().filter(|&i| i != first);
+            Presence::of(outcome, cause, std::iter::once(first).chain(rest).collect())
+        };
+        if let Some(found) = self.after_failure(primary, fallback, &of) {
+            return found;
+        }
+        if let Some(&w) = primary.works.first() {
+            return of(Outcome::Satisfied, None, w);
         }
         if let Some(&w) = fallback.works.first() {
-            return Presence::of(Outcome::SatisfiedByFallback, Some(cause), lead(w, all()));
+            return of(Outcome::SatisfiedByFallback, None, w);
         }
-        return Presence::of(Outcome::Inconclusive, Some(cause), lead(i, all()));
+        if let Some(&(i, cause)) = fallback.failed.last() {
+            // Blocked needs the primary's failure, too, and that was not seen.
+            return of(Outcome::Inconclusive, Some(cause), i);
+        }
+        let wrong = primary.wrong.iter().chain(&fallback.wrong).map(|&i| (i, Cause::WrongProtocol));
+        let open = primary.open.iter().chain(&fallback.open).copied();
+        match wrong.chain(open).next() {
+            Some((i, cause)) => of(Outcome::Inconclusive, Some(cause), i),
+            None => Presence::default(),
+        }
     }
-    if let Some(&w) = primary.works.first() {
-        return Presence::of(Outcome::Satisfied, None, lead(w, all()));
-    }
-    if let Some(&w) = fallback.works.first() {
-        return Presence::of(Outcome::SatisfiedByFallback, None, lead(w, all()));
-    }
-    if let Some(&(i, cause)) = fallback.failed.last() {
-        // Blocked needs the primary's failure, too, and that was not seen.
-        return Presence::of(Outcome::Inconclusive, Some(cause), lead(i, all()));
-    }
-    let wrong = primary.wrong.iter().chain(&fallback.wrong).map(|&i| (i, Cause::WrongProtocol));
-    let open = primary.open.iter().chain(&fallback.open).copied();
-    match wrong.chain(open).next() {
-        Some((i, cause)) => Presence::of(Outcome::Inconclusive, Some(cause), lead(i, all())),
-        None => Presence::default(),
+
+    /// With a failure on the primary port, what the fallback of the same pair says of it.
+    fn after_failure(
+        &self,
+        primary: &Attempts,
+        fallback: &Attempts,
+        of: &dyn Fn(Outcome, Option<Cause>, usize) -> Presence,
+    ) -> Option<Presence> {
+        let pair = |i: usize| self.seen.get(i).map(|s| s.pair);
+        let works: BTreeMap<Option<Pair>, usize> = fallback.works.iter().rev().map(|&w| (pair(w), w)).collect();
+        let unclear = fallback.open.iter().map(|(i, _)| *i).chain(fallback.wrong.iter().copied());
+        let unclear: std::collections::BTreeSet<Option<Pair>> = unclear.map(pair).collect();
+        let mut last = primary.failed.iter().rev();
+        let stuck = last.clone().find(|(i, _)| !works.contains_key(&pair(*i)) && !unclear.contains(&pair(*i)));
+        if let Some(&(i, cause)) = stuck {
+            return Some(of(Outcome::Blocked, Some(cause), i));
+        }
+        if let Some(&(i, cause)) = last.clone().find(|(i, _)| !works.contains_key(&pair(*i))) {
+            return Some(of(Outcome::Inconclusive, Some(cause), i));
+        }
+        let (i, cause) = last.next()?;
+        Some(of(Outcome::SatisfiedByFallback, Some(*cause), *works.get(&pair(*i))?))
     }
 }

@@ -1,33 +1,38 @@
 //! One settled demand as the report tells it: what was seen, what follows, what to do next.
 
+use std::collections::BTreeSet;
+
+use super::joined::elsewhere;
+use super::points::{PointView, Sight};
 use super::presence::Presence;
-use super::seen::Seen;
+use super::seen::{Seen, Worked};
 use super::settle::Settled;
 use super::summary::Judged;
 use super::words;
 use crate::matrix::{Need, Rule, RulePort};
-use crate::report::{Cause, Outcome, Requirement};
+use crate::report::{Cause, Class, Outcome, Requirement};
 
 /// The report's form of a settled demand.
 pub(super) fn requirement(j: &Judged<'_, '_>, s: &Settled) -> Requirement {
     let d = &s.demand;
     let (rule, port) = rule_of(j, s);
     let told = Telling { j, s, rule, port };
-    let flows: Vec<_> = s.presence.flows.iter().filter_map(|&i| j.seen.get(i)).map(|x| x.id.clone()).collect();
-    let mut unique = Vec::new();
-    flows.into_iter().for_each(|id| {
-        if !unique.contains(&id) {
-            unique.push(id)
-        }
-    });
+    let mut known = BTreeSet::new();
+    let flows = s.presence.flows.iter().filter_map(|&i| j.seen.get(i)).map(|x| x.id.clone());
+    let unique: Vec<_> = flows.filter(|id| known.insert(id.clone())).collect();
     let troubled = matches!(s.outcome, Outcome::Blocked | Outcome::Missing);
     Requirement {
         rule: rule.id.clone(),
         scenario: rule.scenario,
         operations: d.operations.clone(),
-        from: d.drivers.iter().map(|&h| words::host(j.site, h)).collect(),
+        from: d
+            .drivers
+            .iter()
+            .map(|&h| words::host(j.site, h))
+            .chain(words::blocks(j.site, &d.driver_blocks))
+            .collect(),
         from_roles: d.driver_roles.clone(),
-        to: words::hosts(j.site, &d.responders),
+        to: words::ends(j.site, &d.responders, &d.responder_blocks),
         service: port.service.to_string(),
         need: d.need,
         stage: d.stage,
@@ -83,6 +88,10 @@ impl Telling<'_, '_> {
 
     fn attempt(&self, s: &Seen<'_>) -> String {
         let mut text = format!("{}: {}", self.ends(s), s.attempt.reason);
+        for other in elsewhere(self.j.seen, s) {
+            let place = self.j.points.get(other.point).map_or("another place", |p| p.name.as_str());
+            text.push_str(&format!("; at {place}: {}", other.attempt.reason));
+        }
         if let Some(n) = self.mapper_note(s) {
             text.push_str(&n);
         }
@@ -120,7 +129,9 @@ impl Telling<'_, '_> {
 
     fn satisfied(&self) -> String {
         let Some(f) = self.lead() else { return String::new() };
-        let n = self.s.presence.flows.len() as u64;
+        let ids: BTreeSet<_> =
+            self.s.presence.flows.iter().filter_map(|&i| self.j.seen.get(i)).map(|x| &x.id).collect();
+        let n = ids.len() as u64;
         let more = if n > 1 { format!(" ({})", words::count(n, "connection")) } else { String::new() };
         let app = f.flow.evidence.summary();
         let app = if app.is_empty() { app } else { format!(", {app}") };
@@ -133,7 +144,10 @@ impl Telling<'_, '_> {
         let primary = self.s.presence.flows.iter().filter_map(|&i| self.j.seen.get(i));
         let failed = primary.rev().find(|p| self.port.service.contains(p.flow.key.proto, p.port()));
         let why = match failed {
-            Some(p) => format!("{} failed first ({})", self.port.service, p.attempt.reason),
+            Some(p) if matches!(p.network(), Worked::Failed(_)) => {
+                format!("{} failed ({})", self.port.service, p.attempt.reason)
+            }
+            Some(p) => format!("{} was tried, to no clear end ({})", self.port.service, p.attempt.reason),
             None => format!("{} was not tried in this capture", self.port.service),
         };
         format!("{} established as fallback; {why}", self.ends(f))
@@ -173,8 +187,8 @@ impl Telling<'_, '_> {
             let name = crate::app::interface_name(&n.interface).unwrap_or(n.interface.as_str());
             return format!(
                 "the endpoint mapper of {} gave {} port tcp/{} for {name}, and it was never tried afterwards here: dropped before this place?",
-                words::host(self.j.site, n.host),
-                words::host(self.j.site, n.asker),
+                words::peer(self.j.site, n.host),
+                words::peer(self.j.site, n.asker),
                 n.port
             );
         }
@@ -185,6 +199,7 @@ impl Telling<'_, '_> {
             (Some(f), Some(Cause::Direction)) => {
                 format!("{}: its beginning was not captured, so who opened it cannot be told", self.ends(f))
             }
+            (Some(f), _) if f.class.class == Class::Ambiguous => format!("{}: {}", self.ends(f), f.class.reason),
             (Some(f), _) => self.attempt(f),
             (None, _) => s.because.clone().unwrap_or_default(),
         }
@@ -254,19 +269,25 @@ fn blocked_hint(t: &Telling<'_, '_>, f: &Seen<'_>, cause: Cause) -> String {
     let port = format!("{}/{}", f.flow.key.proto, f.port());
     let range = if t.port.service.ports.is_single() { port.clone() } else { t.port.service.to_string() };
     match cause {
-        Cause::Unanswered => format!(
-            "Something drops {port} silently between {o} and {r}: check the firewalls on that path and the host firewall of {r} for a rule that lets {o} reach {range}."
-        ),
+        Cause::Unanswered => silent_hint(t, f, [&o, &r, &port, &range]),
         Cause::Refused if device_suspected(f) => format!(
             "A device in the path seems to reset {port} in the name of {r}: check the firewalls between {o} and {r} for a rule that rejects {range}."
+        ),
+        Cause::Refused if reporter(f).is_some() => format!(
+            "{} answers for {r} that {port} is closed, by ICMP: a firewall's reject rule, or nothing listens there. Check the rules of that device for {range} from {o}, and on {r} that the service runs and listens.",
+            reporter(f).map_or_else(String::new, |a| words::addr(t.j.site, a))
         ),
         Cause::Refused => format!(
             "{r} answers {port} with a reset: nothing listens there, or a firewall rejects it. Check on {r} that the service runs and listens, then its host firewall for {range} from {o}."
         ),
         Cause::Prohibited | Cause::Unreachable => {
             let by = reporter(f).map_or_else(String::new, |a| format!(" by {}", words::addr(t.j.site, a)));
-            let what = if cause == Cause::Prohibited { "rejected" } else { "reported unreachable" };
-            format!("{port} from {o} to {r} is {what}{by}: check the rules and routes of that device for {range}.")
+            let (what, check) = if cause == Cause::Prohibited {
+                ("rejected", "check the rules")
+            } else {
+                ("reported unreachable", "check that the host is up, then the routes and rules")
+            };
+            format!("{port} from {o} to {r} is {what}{by}: {check} of that device for {range}.")
         }
         Cause::HalfOpen => format!(
             "{r} answers {port}, but its answer is never acknowledged: check the return path from {r} to {o} (asymmetric routing, a stateful firewall that saw one direction only) and the host firewall of {o}."
@@ -276,6 +297,43 @@ fn blocked_hint(t: &Telling<'_, '_>, f: &Seen<'_>, cause: Cause) -> String {
         }
         _ => format!("Check the path from {o} to {r} for {range}."),
     }
+}
+
+/// What to check where nothing came back, by how far the SYN is seen to come.
+fn silent_hint(t: &Telling<'_, '_>, f: &Seen<'_>, [o, r, port, range]: [&str; 4]) -> String {
+    let place = lost_before(t, f);
+    if arrived(t, f) {
+        return format!(
+            "The SYN to {port} arrives at {r} and gets no answer there: check the host firewall of {r} for a rule that lets {o} reach {range}, and that the service is not overloaded."
+        );
+    }
+    if !place.is_empty() {
+        return format!(
+            "No SYN of it is in the capture at {place}, which sees other packets of these hosts: something on the way drops {port} from {o} to {r}. Check the firewalls on that path for a rule that lets {o} reach {range}."
+        );
+    }
+    format!(
+        "Something drops {port} silently between {o} and {r}: check the firewalls on that path and the host firewall of {r} for a rule that lets {o} reach {range}."
+    )
+}
+
+/// Whether a capture made on the responder's own host shows the SYN of an attempt.
+fn arrived(t: &Telling<'_, '_>, f: &Seen<'_>) -> bool {
+    let there = |s: &Seen<'_>| t.j.points.get(s.point).is_some_and(|p| p.is_at(s.resp_host) && !p.is_at(s.orig_host));
+    there(f) || elsewhere(t.j.seen, f).into_iter().any(there)
+}
+
+/// The place of a capture at the responder, made at that time, that shows other packets of the pair but nothing of an attempt;
+/// empty where there is none.
+fn lost_before(t: &Telling<'_, '_>, f: &Seen<'_>) -> String {
+    let (Some(o), Some(r)) = (f.orig_host, f.resp_host) else { return String::new() };
+    let there = |(i, p): &(usize, &PointView<'_>)| {
+        let covers = p.span().is_some_and(|(a, b)| a <= f.flow.first.time && f.flow.last.time <= b);
+        *i != f.point && p.is_at(Some(r)) && !p.is_at(Some(o)) && covers && p.sight(o, r) == Sight::Seen
+    };
+    let shown = elsewhere(t.j.seen, f);
+    let places = t.j.points.iter().enumerate().filter(there);
+    places.filter(|(i, _)| shown.iter().all(|s| s.point != *i)).map(|(_, p)| p.name.clone()).next().unwrap_or_default()
 }
 
 /// Whether a RST's time to live does not fit the host it claims to come from.

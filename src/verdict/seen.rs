@@ -2,16 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use super::classify::Classed;
+use super::classify::{Classed, Classifier};
 use super::points::PointView;
-use super::rules::{PeerView, Rules};
-use crate::base::{Known, PortSet, Stamp, Time};
+use super::who::{Peer, Who};
+use crate::base::{Known, PortSet, Proto, Stamp, Time};
 use crate::flow::Outcome as Tried;
-use crate::flow::{self, Attempt, ConnState, Flow, FlowId, Method, Orientation, Side};
+use crate::flow::{self, Attempt, ConnState, Flow, FlowId, Method, Orientation};
 use crate::matrix::Role;
 use crate::observe::PairIndex;
-use crate::report::Cause;
-use crate::site::{HostId, Site};
+use crate::report::{Cause, Class, UnexpectedKind};
+use crate::site::HostId;
 
 /// One flow at one point.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub(super) struct Seen<'a> {
     pub(super) state: ConnState,
     pub(super) orig_host: Option<HostId>,
     pub(super) resp_host: Option<HostId>,
+    /// Originator and responder, hosts where they are hosts of the site.
+    pub(super) pair: (Peer, Peer),
     pub(super) orig_roles: BTreeSet<Role>,
     pub(super) resp_roles: BTreeSet<Role>,
     pub(super) class: Classed,
@@ -45,8 +47,8 @@ pub(super) enum Worked {
 
 /// What orienting and judging a flow needs besides the flow.
 pub(super) struct Lens<'a, 'p> {
-    pub(super) site: &'a Site,
-    pub(super) rules: &'p Rules<'a>,
+    pub(super) who: &'p Who<'a>,
+    pub(super) classifier: &'p Classifier<'a, 'p>,
     pub(super) ports: &'p PortSet,
     pub(super) point: &'p PointView<'a>,
     pub(super) index: usize,
@@ -56,32 +58,29 @@ pub(super) struct Lens<'a, 'p> {
 impl<'a> Lens<'a, '_> {
     /// Looks at a flow; `None` where neither end has a role or it went to a group.
     pub(super) fn look(&self, flow: &'a Flow) -> Option<Seen<'a>> {
-        let roles = [Side::A, Side::B].map(|s| self.site.roles_of(flow.point(s).addr));
-        if flow.group || roles.iter().all(BTreeSet::is_empty) {
+        if flow.group || !flow.key.ends.iter().any(|e| self.who.has_role(e.addr)) {
             return None;
         }
-        let mut direction = flow::orient(flow, self.ports);
-        if !direction.certain {
-            direction.orig = self.plausible(flow, direction.orig);
+        let direction = flow::orient(flow, self.ports);
+        let first = self.classified(flow, direction);
+        if direction.certain || explained(&first) == 0 {
+            return Some(first);
         }
-        Some(self.seen(flow, direction))
+        // Of an uncertain flow's two orientations the one that something explains; the first where both or neither are.
+        let turned = self.classified(flow, Orientation { orig: direction.orig.other(), ..direction });
+        Some(if explained(&turned) < explained(&first) { turned } else { first })
     }
 
-    /// Of an uncertain flow's two orientations the one a rule allows; the given one where both or neither are.
-    fn plausible(&self, flow: &Flow, first: Side) -> Side {
-        let allowed = |orig: Side| {
-            let (o, r) = (flow.point(orig), flow.point(orig.other()));
-            let (or, rr) = (self.site.roles_of(o.addr), self.site.roles_of(r.addr));
-            let view = |addr, roles| PeerView::new(self.site, self.site.host_of(addr), roles);
-            !self.rules.explain(view(o.addr, &or), view(r.addr, &rr), flow.key.proto, r.port).0.is_empty()
-        };
-        if !allowed(first) && allowed(first.other()) { first.other() } else { first }
+    fn classified(&self, flow: &'a Flow, direction: Orientation) -> Seen<'a> {
+        let mut seen = self.seen(flow, direction);
+        seen.class = self.classifier.classify(&seen);
+        seen
     }
 
     fn seen(&self, flow: &'a Flow, direction: Orientation) -> Seen<'a> {
         let (orig, resp) = (direction.orig, direction.orig.other());
         let (o, r) = (flow.point(orig).addr, flow.point(resp).addr);
-        let orig_host = self.site.host_of(o);
+        let orig_host = self.who.host(o);
         let at_originator = Known::Known(self.point.is_at(orig_host));
         let context = self.pairs.context(self.point.observation, flow, &direction, at_originator);
         let attempt = flow::attempt(flow, &direction, &context);
@@ -93,11 +92,21 @@ impl<'a> Lens<'a, '_> {
             attempt,
             state: flow::conn_state(flow, orig),
             orig_host,
-            resp_host: self.site.host_of(r),
-            orig_roles: self.site.roles_of(o),
-            resp_roles: self.site.roles_of(r),
+            resp_host: self.who.host(r),
+            pair: (self.who.peer(o), self.who.peer(r)),
+            orig_roles: self.who.roles(o),
+            resp_roles: self.who.roles(r),
             class: Classed::unrelated(),
         }
+    }
+}
+
+/// How well a classification explains a flow; lower is better.
+const fn explained(s: &Seen<'_>) -> u8 {
+    match (s.class.class, s.class.unexpected) {
+        (Class::Unexpected, Some(UnexpectedKind::ConditionOff)) => 1,
+        (Class::Unexpected, _) => 2,
+        _ => 0,
     }
 }
 
@@ -128,23 +137,45 @@ impl Seen<'_> {
     }
 
     /// What it says of the service, leaving aside the protocol spoken.
-    pub(super) const fn network(&self) -> Worked {
+    pub(super) fn network(&self) -> Worked {
         match self.attempt.outcome {
             Tried::Established | Tried::Answered => Worked::Yes,
-            Tried::Refused => Worked::Failed(Cause::Refused),
-            Tried::Prohibited => Worked::Failed(Cause::Prohibited),
-            Tried::Unreachable => Worked::Failed(Cause::Unreachable),
-            Tried::DroppedLocally => Worked::Failed(Cause::DroppedLocally),
-            Tried::HalfOpen => Worked::Failed(Cause::HalfOpen),
-            Tried::Unanswered => Worked::Failed(Cause::Unanswered),
+            // An error about a connection whose beginning was not seen is no failed attempt to open one.
+            o if self.headless() && self.flow.key.proto == Proto::Tcp && failure(o).is_some() => {
+                Worked::Open(Cause::Undetermined)
+            }
             Tried::Withdrawn => Worked::Open(Cause::Withdrawn),
-            Tried::Undetermined | Tried::Silent => Worked::Open(Cause::Undetermined),
+            o => failure(o).map_or(Worked::Open(Cause::Undetermined), Worked::Failed),
         }
     }
 
-    /// Whether both see the same connection: tuple, originator and its initial sequence number.
+    /// Whether both see the same connection: originator and its initial sequence number, and the tuple, or another one where
+    /// addresses are translated on the way.
     pub(super) fn same_connection(&self, other: &Self) -> bool {
         let isn = |s: &Self| s.flow.syns.first().map(|r| r.isn);
-        self.flow.key == other.flow.key && self.direction.orig == other.direction.orig && isn(self) == isn(other)
+        if isn(self) != isn(other) {
+            return false;
+        }
+        let same_tuple = self.flow.key == other.flow.key && self.direction.orig == other.direction.orig;
+        same_tuple || (isn(self).is_some() && self.translated(other))
     }
+
+    /// The same two hosts and service under other addresses.
+    fn translated(&self, other: &Self) -> bool {
+        let addrs = |s: &Self| s.flow.key.ends.map(|e| e.addr);
+        self.pair == other.pair && self.port() == other.port() && addrs(self) != addrs(other)
+    }
+}
+
+/// The failure an outcome is.
+const fn failure(outcome: Tried) -> Option<Cause> {
+    Some(match outcome {
+        Tried::Refused => Cause::Refused,
+        Tried::Prohibited => Cause::Prohibited,
+        Tried::Unreachable => Cause::Unreachable,
+        Tried::DroppedLocally => Cause::DroppedLocally,
+        Tried::HalfOpen => Cause::HalfOpen,
+        Tried::Unanswered => Cause::Unanswered,
+        _ => return None,
+    })
 }

@@ -1,13 +1,18 @@
 //! From presence and soundness to the outcome of every requirement.
 
+use std::collections::BTreeSet;
+
+use super::assemble::is_restore_step;
 use super::expand::Demand;
-use super::presence::{Evidence, Named, Presence};
+use super::healing::{Named, Pair};
+use super::presence::{Evidence, Presence};
+use super::restores::Restores;
 use super::rules::Rules;
 use super::seen::Seen;
 use super::sound::{Ground, Progress};
 use super::words;
 use crate::base::Time;
-use crate::matrix::{Need, RulePort};
+use crate::matrix::{Need, Role, RulePort};
 use crate::report::{Cause, Outcome};
 use crate::site::{HostId, Site};
 
@@ -44,20 +49,34 @@ impl Settled {
 
 /// Settles every demand.
 pub(super) struct Settler<'a, 'p> {
-    pub(super) site: &'a Site,
-    pub(super) rules: &'p Rules<'a>,
-    pub(super) seen: &'p [Seen<'a>],
-    pub(super) ground: &'p Ground<'a, 'p>,
-    pub(super) evidence: &'p Evidence<'a, 'p>,
+    site: &'a Site,
+    rules: &'p Rules<'a>,
+    seen: &'p [Seen<'a>],
+    ground: &'p Ground<'a, 'p>,
+    evidence: &'p Evidence<'a, 'p>,
+    /// When, at any point, the first step of the restore was seen.
+    first: Option<Time>,
 }
 
-impl Settler<'_, '_> {
+impl<'a, 'p> Settler<'a, 'p> {
+    pub(super) fn new(
+        site: &'a Site,
+        rules: &'p Rules<'a>,
+        seen: &'p [Seen<'a>],
+        ground: &'p Ground<'a, 'p>,
+        evidence: &'p Evidence<'a, 'p>,
+    ) -> Self {
+        let first = seen.iter().filter(|s| is_restore_step(s)).map(Seen::began).min();
+        Self { site, rules, seen, ground, evidence, first }
+    }
+
     /// Outcomes of all demands, in their order.
     pub(super) fn settle(&self, demands: Vec<Demand>) -> Vec<Settled> {
         let mut all: Vec<Settled> = demands.into_iter().map(|d| self.first_pass(d)).collect();
         self.substitute(&mut all);
+        let restores = Restores::new(self.site, self.seen, &all);
         for i in 0..all.len() {
-            let done = self.second_pass(&all, i);
+            let done = self.second_pass(&all, &restores, i);
             if let (Some(done), Some(slot)) = (done, all.get_mut(i)) {
                 *slot = done;
             }
@@ -92,39 +111,48 @@ impl Settler<'_, '_> {
         }
     }
 
-    /// Marks ports whose job another port of the same rule and hosts did.
+    /// Marks ports whose job another port of the same rule did, between the same two hosts.
     fn substitute(&self, all: &mut [Settled]) {
-        let working: Vec<(usize, Option<HostId>, u16)> = all
+        let pairs = |flows: &[usize]| {
+            flows.iter().filter_map(|&i| self.seen.get(i)).map(|s| s.pair).collect::<BTreeSet<Pair>>()
+        };
+        let working: Vec<(usize, Option<HostId>, u16, BTreeSet<Pair>)> = all
             .iter()
-            .filter(|s| s.is_satisfied())
-            .filter_map(|s| Some((s.demand.rule, s.demand.each, self.port(&s.demand)?.service.ports.lo())))
+            .filter(|s| !s.presence.works.is_empty())
+            .filter_map(|s| {
+                let port = self.port(&s.demand)?.service.ports.lo();
+                Some((s.demand.rule, s.demand.each, port, pairs(&s.presence.works)))
+            })
             .collect();
         for s in all.iter_mut().filter(|s| !s.is_satisfied() && s.outcome != Outcome::NotApplicable) {
             let Some(by) = self.port(&s.demand).and_then(|p| p.substituted_by) else { continue };
-            if working.contains(&(s.demand.rule, s.demand.each, by)) {
+            // What failed between two hosts is made up for between these two; what was never tried, by anybody.
+            let wanted = pairs(&s.presence.failed);
+            let mine = working
+                .iter()
+                .filter(|(rule, each, port, _)| (*rule, *each, *port) == (s.demand.rule, s.demand.each, by));
+            let done: BTreeSet<Pair> = mine.flat_map(|(.., pairs)| pairs.iter().copied()).collect();
+            let drives = |p: &Pair| matches!(p.0, super::who::Peer::Host(h) if s.demand.drivers.contains(&h));
+            if !wanted.is_empty() && wanted.is_subset(&done) || wanted.is_empty() && done.iter().any(drives) {
                 s.substituted_by = Some(by);
             }
         }
     }
 
     /// Decides what presence left open.
-    fn second_pass(&self, all: &[Settled], i: usize) -> Option<Settled> {
+    fn second_pass(&self, all: &[Settled], restores: &Restores, i: usize) -> Option<Settled> {
         let s = all.get(i)?;
         if s.outcome == Outcome::NotApplicable || s.presence.outcome.is_some() {
-            return None;
+            return self.asker_place(s);
         }
         let d = &s.demand;
+        if let Some(because) = self.nobody(d) {
+            return Some(Settled { outcome: Outcome::NotApplicable, because: Some(because), ..s.clone() });
+        }
         let view = self.ground.view(d);
-        let decided = |outcome, cause, because: String| Settled {
-            outcome,
-            cause: Some(cause),
-            because: Some(because),
-            in_view: outcome != Outcome::NotObservable,
-            ..s.clone()
-        };
-        let stopped = self.stopped(all, s);
+        let stopped = self.stopped(all, restores, s);
         if let (None, None, Some((because, true))) = (view.out_of_sight, view.opaque, &stopped) {
-            return Some(decided(Outcome::NotReached, Cause::EarlierStep, because.clone()));
+            return Some(decided(s, Outcome::NotReached, Cause::EarlierStep, because.clone()));
         }
         if let Some((from, to)) = view.out_of_sight.or(view.opaque) {
             let opaque = view.out_of_sight.is_none();
@@ -134,23 +162,61 @@ impl Settler<'_, '_> {
             }
             let cause = if opaque { Cause::Opaque } else { Cause::OutOfSight };
             let settle_at = if from == to { vec![from] } else { vec![from, to] };
-            return Some(Settled { settle_at, ..decided(Outcome::NotObservable, cause, because) });
+            return Some(Settled { settle_at, ..decided(s, Outcome::NotObservable, cause, because) });
         }
         if let Some((because, _)) = stopped {
-            return Some(decided(Outcome::Inconclusive, Cause::EarlierStep, because));
+            return Some(decided(s, Outcome::Inconclusive, Cause::EarlierStep, because));
         }
-        let least = self.rules.list.get(d.rule).map_or(3, |r| r.rule.least_packets);
-        Some(match self.ground.doubt(d, least, self.progress(all, s)) {
+        if let Some(because) = self.off_the_wire(d) {
+            return Some(decided(s, Outcome::NotObservable, Cause::OutOfSight, because));
+        }
+        Some(self.absent(all, restores, s))
+    }
+
+    /// What may be said of a demand of which nothing was seen although its pairs are in sight.
+    fn absent(&self, all: &[Settled], restores: &Restores, s: &Settled) -> Settled {
+        let least = self.rules.list.get(s.demand.rule).map_or(3, |r| r.rule.least_packets);
+        match self.ground.doubt(&s.demand, least, self.progress(all, restores, s)) {
             Some((cause, because)) => Settled {
                 settle_at: match cause {
-                    Cause::PairUnseen => d.drivers.clone(),
+                    Cause::PairUnseen => s.demand.drivers.clone(),
                     Cause::Time => self.first_step_out_of_sight(all),
                     _ => Vec::new(),
                 },
-                ..decided(Outcome::Inconclusive, cause, because)
+                ..decided(s, Outcome::Inconclusive, cause, because)
             },
-            None => Settled { cause: None, ..decided(Outcome::Missing, Cause::PairUnseen, String::new()) },
-        })
+            None => Settled { cause: None, ..decided(s, Outcome::Missing, Cause::PairUnseen, String::new()) },
+        }
+    }
+
+    /// Where a port that the mapper named was never tried here, the asker's own capture would settle it.
+    fn asker_place(&self, s: &Settled) -> Option<Settled> {
+        let asker = self.seen.get(s.presence.untried.as_ref()?.flow)?.orig_host?;
+        Some(Settled { settle_at: vec![asker], ..s.clone() })
+    }
+
+    /// Why nothing is asked for: at one end there are but blocks of addresses.
+    fn nobody(&self, d: &Demand) -> Option<String> {
+        let only = |hosts: &[HostId], blocks: &BTreeSet<Role>| hosts.is_empty() && !blocks.is_empty();
+        let roles = if only(&d.drivers, &d.driver_blocks) {
+            &d.driver_blocks
+        } else if only(&d.responders, &d.responder_blocks) {
+            &d.responder_blocks
+        } else {
+            return None;
+        };
+        let roles = roles.iter().map(|r| r.word()).collect::<Vec<_>>().join(" or ");
+        Some(format!("only a block of addresses is {roles}, and nothing of it was seen: nothing is required of it"))
+    }
+
+    /// Why the absence of packets says nothing, although every pair of hosts is in sight.
+    fn off_the_wire(&self, d: &Demand) -> Option<String> {
+        if d.has_block() {
+            let roles = d.driver_blocks.union(&d.responder_blocks).map(|r| r.word()).collect::<Vec<_>>().join(" or ");
+            return Some(format!("a block of addresses is {roles}: that none of it was there cannot be seen"));
+        }
+        let host = words::host(self.site, d.local()?);
+        Some(format!("{host} has both roles: what it asks of itself never crosses the network"))
     }
 
     fn out_of_sight(&self, from: HostId, to: HostId, opaque: bool) -> String {
@@ -165,17 +231,14 @@ impl Settler<'_, '_> {
     /// Whether an earlier failure explains that a demand was never due: why, and whether that is certain enough for
     /// `not_reached`. A failure of the same stage may have ended the restore first, or not; a port that the mapper named and
     /// nobody tried here was probably dropped before this place.
-    fn stopped(&self, all: &[Settled], s: &Settled) -> Option<(String, bool)> {
+    fn stopped(&self, all: &[Settled], restores: &Restores, s: &Settled) -> Option<(String, bool)> {
         let stage = s.demand.stage?;
-        let concerns = |b: &Settled| b.demand.each.is_none() || same_restore(all, b, s);
-        let stops =
-            |b: &Settled| (b.outcome == Outcome::Blocked && b.fails()) || b.cause == Some(Cause::MapperPortUntried);
         let mut best: Option<(String, bool)> = None;
-        for b in all.iter().filter(|b| stops(b) && concerns(b) && !self.followed(all, b)) {
+        for b in all.iter().filter(|b| stops(b)) {
             let b_stage = b.demand.stage.unwrap_or(u8::MAX);
-            let earlier_port = b.demand.rule == s.demand.rule && b.demand.port < s.demand.port;
-            let earlier = b_stage < stage || earlier_port;
-            if !earlier && b_stage != stage {
+            let same_pair = b.demand.rule == s.demand.rule && b.demand.drivers == s.demand.drivers;
+            let earlier = b_stage < stage || (same_pair && b.demand.port < s.demand.port);
+            if !earlier && b_stage != stage || !restores.stops(all, b, s) || restores.followed(all, b) {
                 continue;
             }
             let id = self.rules.list.get(b.demand.rule).map_or("?", |r| r.rule.id.as_str());
@@ -192,14 +255,6 @@ impl Settler<'_, '_> {
         best
     }
 
-    /// Whether traffic of a later stage than a blocked demand's came after its failure.
-    fn followed(&self, all: &[Settled], blocked: &Settled) -> bool {
-        let failed_at = blocked.presence.flows.first().and_then(|&i| self.seen.get(i)).map(Seen::began);
-        all.iter()
-            .filter(|l| l.demand.stage > blocked.demand.stage && same_restore(all, l, blocked))
-            .any(|l| l.presence.flows.iter().filter_map(|&i| self.seen.get(i)).any(|s| Some(s.began()) >= failed_at))
-    }
-
     /// Hosts that drive the first required step which no point sees: where a restore that is not seen here would show.
     fn first_step_out_of_sight(&self, all: &[Settled]) -> Vec<HostId> {
         let hidden = |x: &&Settled| {
@@ -211,47 +266,38 @@ impl Settler<'_, '_> {
         all.iter().find(hidden).map(|x| x.demand.drivers.clone()).unwrap_or_default()
     }
 
-    fn progress(&self, all: &[Settled], s: &Settled) -> Progress {
+    fn progress(&self, all: &[Settled], restores: &Restores, s: &Settled) -> Progress {
         let shows = |x: &Settled| self.rules.list.get(x.demand.rule).is_some_and(|r| r.rule.shows_restore());
         let restore_seen = all.iter().any(|x| x.presence.attempted() && shows(x));
-        Progress { restore_seen, later: self.later_step(all, s) }
-    }
-
-    /// When something of a later stage was first seen.
-    fn later_step(&self, all: &[Settled], s: &Settled) -> Option<Time> {
-        let stage = s.demand.stage?;
-        all.iter()
-            .filter(|l| l.demand.stage.is_some_and(|n| n > stage) && same_restore(all, l, s))
-            .flat_map(|l| &l.presence.flows)
-            .filter_map(|&i| self.seen.get(i))
-            .map(Seen::began)
-            .min()
+        Progress { restore_seen, later: restores.later_step(all, s), first: self.first }
     }
 }
 
-/// Whether two demands belong to the same target's restore: the same `each` host; one without is shared, which says
-/// something of a target only where there is one target.
-fn same_restore(all: &[Settled], a: &Settled, b: &Settled) -> bool {
-    match (a.demand.each, b.demand.each) {
-        (Some(x), Some(y)) => x == y,
-        _ => {
-            let mut targets: Vec<HostId> = all.iter().filter_map(|s| s.demand.each).collect();
-            targets.sort();
-            targets.dedup();
-            targets.len() <= 1
-        }
+/// A demand that presence left open, decided.
+fn decided(s: &Settled, outcome: Outcome, cause: Cause, because: String) -> Settled {
+    Settled {
+        outcome,
+        cause: Some(cause),
+        because: Some(because),
+        in_view: outcome != Outcome::NotObservable,
+        ..s.clone()
     }
+}
+
+/// Whether a demand's failure may have ended the restore.
+pub(super) fn stops(b: &Settled) -> bool {
+    (b.outcome == Outcome::Blocked && b.fails()) || b.cause == Some(Cause::MapperPortUntried)
 }
 
 /// Ports that endpoint mappers gave out, by whom, to whom, for what.
 pub(super) fn named_ports(site: &Site, seen: &[Seen<'_>]) -> Vec<Named> {
     let mut named = Vec::new();
-    for s in seen {
+    for (flow, s) in seen.iter().enumerate() {
         for m in &s.flow.evidence.mapper {
-            let (Some(asker), Some(asked)) = (s.orig_host, s.resp_host) else { continue };
-            // An answer of 0.0.0.0 means the host that was asked.
-            let host = if m.addr.is_unspecified() { asked } else { site.host_of(m.addr).unwrap_or(asked) };
-            named.push(Named { asker, host, port: m.port, interface: m.interface.clone(), at: m.at.time });
+            // An answer of 0.0.0.0, or of an address that nobody here has (translated), means the host that was asked.
+            let host = site.host_of(m.addr).map_or(s.pair.1, super::who::Peer::Host);
+            let (asker, interface) = (s.pair.0, m.interface.clone());
+            named.push(Named { flow, asker, host, port: m.port, interface, at: m.at.time });
         }
     }
     named

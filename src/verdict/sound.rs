@@ -23,9 +23,10 @@ pub(super) type Doubt = (Cause, String);
 pub(super) struct Ground<'a, 'p> {
     pub(super) site: &'a Site,
     pub(super) points: &'p [PointView<'a>],
-    pub(super) seen: &'p [Seen<'a>],
     /// Roles were inferred: nothing is claimed absent.
     pub(super) no_site: bool,
+    /// A flow of the restore proper whose beginning was not captured.
+    pub(super) under_way: Option<&'p Seen<'a>>,
 }
 
 /// What the other demands say of the restore.
@@ -35,6 +36,8 @@ pub(super) struct Progress {
     pub(super) restore_seen: bool,
     /// When something of a later step was first seen.
     pub(super) later: Option<Time>,
+    /// When, at any point, the first step of the restore was seen.
+    pub(super) first: Option<Time>,
 }
 
 /// How a demand's pairs lie to the observation points.
@@ -66,25 +69,46 @@ impl Ground<'_, '_> {
         if self.no_site {
             return Some((Cause::PairUnseen, "without a site nothing is claimed absent".to_owned()));
         }
-        Self::pairs(d).find_map(|pair| self.pair_doubt(pair, least_packets)).or_else(|| self.time(progress))
-    }
-
-    /// Why the absence of flows between a pair cannot be claimed: every point has a reason.
-    fn pair_doubt(&self, pair: (HostId, HostId), least_packets: u64) -> Option<Doubt> {
-        let mut first = None;
-        for p in self.points {
-            match self.point_doubt(p, pair, least_packets) {
-                None => return None,
-                doubt => first = first.or(doubt),
-            }
+        if !progress.restore_seen {
+            let text = "no step of a restore was seen: it may have stopped elsewhere, before this one was due";
+            let doubt = Some((Cause::Time, text.to_owned()));
+            return Self::pairs(d).find_map(|pair| self.pair_doubt(pair, least_packets, None)).or(doubt);
         }
-        first.or_else(|| Some((Cause::OutOfSight, "nothing was captured".to_owned())))
+        Self::pairs(d).find_map(|pair| self.pair_doubt(pair, least_packets, Some(progress)))
     }
 
-    fn point_doubt(&self, p: &PointView<'_>, (from, to): (HostId, HostId), least: u64) -> Option<Doubt> {
+    /// Why the absence of flows between a pair cannot be claimed: every point has a reason. One that sees the pair gives the
+    /// better one.
+    fn pair_doubt(&self, pair: (HostId, HostId), least_packets: u64, progress: Option<Progress>) -> Option<Doubt> {
+        let mut doubts = Vec::new();
+        for p in self.points {
+            doubts.push(self.point_doubt(p, pair, least_packets, progress)?);
+        }
+        doubts.sort_by_key(|(cause, _)| *cause == Cause::OutOfSight);
+        doubts.into_iter().next().or_else(|| Some((Cause::OutOfSight, "nothing was captured".to_owned())))
+    }
+
+    fn point_doubt(
+        &self,
+        p: &PointView<'_>,
+        (from, to): (HostId, HostId),
+        least: u64,
+        progress: Option<Progress>,
+    ) -> Option<Doubt> {
         let (f, t) = (words::host(self.site, from), words::host(self.site, to));
         match p.sight(from, to) {
-            Sight::Seen => self.loss(p, least).or_else(|| filter(p)).or_else(|| damage(p)),
+            Sight::Seen => self
+                .loss(p, least)
+                .or_else(|| filter(p))
+                .or_else(|| damage(p))
+                .or_else(|| progress.and_then(|progress| self.time(p, progress))),
+            Sight::PartlyUnseen => Some((
+                Cause::PairUnseen,
+                format!(
+                    "packets between some addresses of {f} and {t} were seen, between others not, and {} is not declared to capture every interface (complete = true)",
+                    p.name
+                ),
+            )),
             Sight::EndUnseen => Some((
                 Cause::PairUnseen,
                 format!(
@@ -123,42 +147,38 @@ impl Ground<'_, '_> {
         })
     }
 
-    /// Whether the capture covers the restore.
-    fn time(&self, progress: Progress) -> Option<Doubt> {
-        if !progress.restore_seen {
-            let text = "no step of a restore was seen: it may have stopped elsewhere, before this one was due";
-            return Some((Cause::Time, text.to_owned()));
-        }
-        let covered = |w: &crate::site::Window| {
-            self.points
-                .iter()
-                .any(|p| p.span().is_some_and(|(a, b)| a <= w.from && w.to <= b) && !has_hole(p, w.from, w.to))
-        };
+    /// Whether the capture at a point covers the restore.
+    fn time(&self, p: &PointView<'_>, progress: Progress) -> Option<Doubt> {
+        let doubt = |text: String| Some((Cause::Time, text));
+        let Some((begin, end)) = p.span() else { return doubt(format!("nothing was captured at {}", p.name)) };
         if !self.site.windows.is_empty() {
+            let covered = |w: &crate::site::Window| begin <= w.from && w.to <= end && !has_hole(p, w.from, w.to);
             let open = self.site.windows.iter().find(|w| !covered(w))?;
-            return Some((
-                Cause::Time,
-                format!("the window from {} to {} is not wholly inside a capture", open.from, open.to),
+            return doubt(format!(
+                "the window from {} to {} is not wholly inside the capture at {}",
+                open.from, open.to, p.name
             ));
         }
         let Some(later) = progress.later else {
             let text = "nothing of a later step was seen and the site names no [[window]]: the capture may not cover this step";
             return Some((Cause::Time, text.to_owned()));
         };
-        if let Some(s) = self.under_way() {
+        if let Some(s) = self.under_way {
             let text =
                 format!("{} was already under way when the capture began: earlier steps may lie before it", s.id.0);
             return Some((Cause::Time, text));
         }
-        let hole = self.points.iter().find(|p| p.span().is_some_and(|(a, _)| has_hole(p, a, later)))?;
-        Some((Cause::Time, format!("the captures of {} leave a gap before the later step", hole.name)))
-    }
-
-    /// A flow of the restore proper whose beginning was not captured.
-    fn under_way(&self) -> Option<&Seen<'_>> {
-        self.seen
-            .iter()
-            .find(|s| s.headless() && s.class.class == crate::report::Class::Expected && s.class.restore_step)
+        if progress.first.is_some_and(|first| first < begin) {
+            return doubt(format!(
+                "the capture at {} began after a step of the restore that another place saw",
+                p.name
+            ));
+        }
+        if end < later {
+            return doubt(format!("the capture at {} ended before the later step that another place saw", p.name));
+        }
+        has_hole(p, begin, later)
+            .then(|| (Cause::Time, format!("the captures of {} leave a gap before the later step", p.name)))
     }
 }
 
@@ -191,7 +211,12 @@ fn filter(p: &PointView<'_>) -> Option<Doubt> {
 /// Problems that forbid absence: unread link types, full stores, unreadable inputs.
 fn damage(p: &PointView<'_>) -> Option<Doubt> {
     let forbids = |x: &&Problem| x.kind.forbids().absence;
-    let x = p.observation.problems.iter().find(forbids)?;
+    let Some(x) = p.observation.problems.iter().find(forbids) else {
+        let evicted = words::count(p.observation.evicted, "flow");
+        return (p.observation.evicted > 0).then(|| {
+            (Cause::Memory, format!("{evicted} left out for lack of memory: what they held cannot be missed"))
+        });
+    };
     let detail = if x.detail.is_empty() { String::new() } else { format!(" ({})", x.detail) };
     let cause = match x.kind {
         crate::base::ProblemKind::StoreOverflow | crate::base::ProblemKind::Evicted => Cause::Memory,

@@ -1,5 +1,7 @@
 //! The verdict, its reasons, its scope, and what to know when reading it.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::points::PointView;
 use super::requirement::rule_of;
 use super::rules::{Rules, expired};
@@ -65,13 +67,11 @@ pub(super) fn verdict(j: &Judged<'_, '_>) -> (Verdict, Vec<String>) {
         (true, false) => (Verdict::Inconclusive, doubts),
         (true, true) => {
             let n = j.settled.iter().filter(|s| s.demand.need == Need::Required && s.is_satisfied()).count() as u64;
-            (
-                Verdict::Pass,
-                vec![format!(
-                    "{} in view, each seen working; nothing unexpected was seen",
-                    words::count(n, "required row")
-                )],
-            )
+            let odd = match j.classes.unexpected_warning {
+                0 => "nothing unexpected was seen".to_owned(),
+                n => format!("{} to look at, see the warnings", words::count(n, "unexpected flow")),
+            };
+            (Verdict::Pass, vec![format!("{} in view, each seen working; {odd}", words::count(n, "required row"))])
         }
     }
 }
@@ -89,32 +89,32 @@ fn failures(j: &Judged<'_, '_>) -> Vec<String> {
             let ports = s.presence.flows.first().and_then(|&i| j.seen.get(i)).map(Seen::port);
             let service = ports.map_or(port.service.to_string(), |p| format!("{}/{p}", port.service.proto));
             let why = s.cause.filter(|_| outcome == Outcome::Blocked).map(cause_words).unwrap_or_default();
-            let from = blocked_from(j, s);
-            out.push(format!(
-                "{} {}{why}: {from} to {} {service} ({need})",
-                rule.id,
-                outcome.words(),
-                words::hosts(j.site, &s.demand.responders)
-            ));
+            let (from, to) = failed_ends(j, s);
+            out.push(format!("{} {}{why}: {from} to {to} {service} ({need})", rule.id, outcome.words()));
         }
     }
-    out.extend(unexpected_lines(j, true));
+    out.extend(unexpected(j, true).into_iter().map(|(line, _)| line));
     if j.case.options.strict {
-        out.extend(unexpected_lines(j, false).into_iter().map(|l| format!("{l} (--strict)")));
+        out.extend(unexpected(j, false).into_iter().map(|(line, _)| format!("{line} (--strict)")));
     }
     out
 }
 
-/// The originator that failed, or all that were expected to ask.
-fn blocked_from(j: &Judged<'_, '_>, s: &Settled) -> String {
-    let lead = s.presence.flows.first().and_then(|&i| j.seen.get(i)).and_then(|f| f.orig_host);
-    lead.map_or_else(|| words::hosts(j.site, &s.demand.drivers), |h| words::host(j.site, h))
+/// The two ends of the attempt that failed, or all that were expected to talk.
+fn failed_ends(j: &Judged<'_, '_>, s: &Settled) -> (String, String) {
+    let d = &s.demand;
+    match s.presence.flows.first().and_then(|&i| j.seen.get(i)) {
+        Some(f) => (words::peer(j.site, f.pair.0), words::peer(j.site, f.pair.1)),
+        None => {
+            (words::ends(j.site, &d.drivers, &d.driver_blocks), words::ends(j.site, &d.responders, &d.responder_blocks))
+        }
+    }
 }
 
 fn cause_words(cause: Cause) -> &'static str {
     match cause {
         Cause::Unanswered => " (no answer)",
-        Cause::Refused => " (reset)",
+        Cause::Refused => " (refused)",
         Cause::Prohibited => " (rejected by a device)",
         Cause::Unreachable => " (reported unreachable)",
         Cause::HalfOpen => " (answer never acknowledged)",
@@ -123,17 +123,26 @@ fn cause_words(cause: Cause) -> &'static str {
     }
 }
 
-/// Unexpected flows grouped by kind, pair and service.
-fn unexpected_lines(j: &Judged<'_, '_>, fails: bool) -> Vec<String> {
-    let mut groups: Vec<(String, u64)> = Vec::new();
+/// Unexpected flows grouped by kind, pair and service, in the order of their first flows. One connection seen at several places
+/// is one flow.
+fn unexpected(j: &Judged<'_, '_>, fails: bool) -> Vec<(String, Vec<FlowId>)> {
+    let mut groups: Vec<(String, Vec<FlowId>)> = Vec::new();
+    let mut index = BTreeMap::<String, usize>::new();
+    let mut known = BTreeSet::new();
     for s in j.unexpected(fails) {
         let line = format!("unexpected ({}): {}", kind_words(s.class.unexpected), ends(j, s));
-        match groups.iter_mut().find(|(l, _)| *l == line) {
-            Some((_, n)) => *n += 1,
-            None => groups.push((line, 1)),
+        let at = *index.entry(line.clone()).or_insert(groups.len());
+        if at == groups.len() {
+            groups.push((line, Vec::new()));
+        }
+        if let Some((_, ids)) = groups.get_mut(at).filter(|_| known.insert((at, s.id.clone()))) {
+            ids.push(s.id.clone());
         }
     }
-    groups.into_iter().map(|(l, n)| if n > 1 { format!("{l}, {}", words::count(n, "flow")) } else { l }).collect()
+    for (line, ids) in groups.iter_mut().filter(|(_, ids)| ids.len() > 1) {
+        line.push_str(&format!(", {}", words::count(ids.len() as u64, "flow")));
+    }
+    groups
 }
 
 fn ends(j: &Judged<'_, '_>, s: &Seen<'_>) -> String {
@@ -289,9 +298,8 @@ pub(super) fn forbids(p: &PointView<'_>, inferred_roles: bool) -> Vec<String> {
 /// What to know when reading the report.
 pub(super) fn warnings(j: &Judged<'_, '_>) -> Vec<Warning> {
     let mut out = Vec::new();
-    for line in unexpected_lines(j, false) {
-        let flows = j.unexpected(false).filter(|s| line.contains(&ends(j, s))).map(|s| s.id.clone()).collect();
-        out.push(Warning { kind: "unexpected".to_owned(), text: line, flows });
+    for (text, flows) in unexpected(j, false) {
+        out.push(Warning { kind: "unexpected".to_owned(), text, flows });
     }
     let mut of = |kind: &str, text: &str, pick: &dyn Fn(&Seen<'_>) -> bool| {
         let flows: Vec<FlowId> = j.seen.iter().filter(|s| pick(s)).map(|s| s.id.clone()).collect();

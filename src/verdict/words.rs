@@ -1,9 +1,12 @@
 //! How hosts, flows and filters are named in a report.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use super::who::Peer;
 use crate::base::{Proto, Service};
 use crate::flow::{Flow, Side};
+use crate::matrix::Role;
 use crate::site::{HostId, Site};
 
 /// A host for people: `tgt01 (10.77.1.20)`, or the bare address where it has no label of its own.
@@ -16,6 +19,24 @@ pub(super) fn host(site: &Site, id: HostId) -> String {
 /// Several hosts, separated by ", ".
 pub(super) fn hosts(site: &Site, ids: &[HostId]) -> String {
     ids.iter().map(|&id| host(site, id)).collect::<Vec<_>>().join(", ")
+}
+
+/// Roles that blocks of addresses have: `console (10.77.2.0/24)`.
+pub(super) fn blocks(site: &Site, roles: &BTreeSet<Role>) -> Vec<String> {
+    site.role_nets.iter().filter(|(r, _)| roles.contains(r)).map(|(r, n)| format!("{r} ({n})")).collect()
+}
+
+/// Hosts and blocks, separated by ", ".
+pub(super) fn ends(site: &Site, ids: &[HostId], roles: &BTreeSet<Role>) -> String {
+    ids.iter().map(|&id| host(site, id)).chain(blocks(site, roles)).collect::<Vec<_>>().join(", ")
+}
+
+/// An end of a connection.
+pub(super) fn peer(site: &Site, peer: Peer) -> String {
+    match peer {
+        Peer::Host(id) => host(site, id),
+        Peer::Addr(a) => a.to_string(),
+    }
 }
 
 /// An address with the label of its host.

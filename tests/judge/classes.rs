@@ -158,3 +158,10 @@ fn traffic_of_strangers_and_groups_is_only_counted() {
     assert_eq!(r.classes.unrelated, 2);
     assert!(r.flows.iter().all(|f| f.resp.port != 80 && f.resp.port != 5353));
 }
+
+#[test]
+fn a_clients_own_port_makes_nothing_reversed() {
+    let mut w = World::clean();
+    w.flow(Proto::Tcp, TARGET, 51_900, CONSOLE, 8081, 60.0).works(None);
+    assert_eq!(flow(&w.judge(&site()), 8081).unexpected, Some(UnexpectedKind::NoRule));
+}

@@ -12,7 +12,10 @@
 
 mod classes;
 mod healing;
+mod hosts;
+mod operations;
 mod outcomes;
+mod places;
 mod soundness;
 mod verdicts;
 mod world;

@@ -71,11 +71,11 @@ fn a_failed_fallback_alone_does_not_block() {
 fn blocked_names_the_cause_of_each_kind_of_failure() {
     type Act = fn(FlowFacts<'_>);
     let cases: [(Act, Cause); 5] = [
-        (|f| drop(f.unanswered()), Cause::Unanswered),
-        (|f| drop(f.refused()), Cause::Refused),
-        (|f| drop(f.icmp(13)), Cause::Prohibited),
-        (|f| drop(f.icmp(1)), Cause::Unreachable),
-        (|f| drop(f.half_open()), Cause::HalfOpen),
+        (|f| _ = f.unanswered(), Cause::Unanswered),
+        (|f| _ = f.refused(), Cause::Refused),
+        (|f| _ = f.icmp(13), Cause::Prohibited),
+        (|f| _ = f.icmp(1), Cause::Unreachable),
+        (|f| _ = f.half_open(), Cause::HalfOpen),
     ];
     for (act, cause) in cases {
         let mut w = World::clean().without(3260);
@@ -238,4 +238,27 @@ fn who_merely_may_proves_nothing() {
     let r = w.judge(&site());
     assert_eq!(outcome(&r, "image.data-mover", "tcp/6162"), Outcome::Missing);
     assert_eq!(flow(&r, 6162).class, Some(portwitness::report::Class::Expected));
+}
+
+#[test]
+fn a_completed_handshake_without_an_answer_satisfies_with_a_warning() {
+    let mut w = World::clean().without(6162);
+    w.tcp(MOUNT, REPO, 6162, 30.0).handshake_only();
+    let r = w.judge(&site());
+    assert_eq!(outcome(&r, "image.data-mover", "tcp/6162"), Outcome::Satisfied);
+    assert!(r.warnings.iter().any(|w| w.kind == "handshake_only"));
+}
+
+#[test]
+fn a_port_closed_by_icmp_is_not_told_as_a_reset() {
+    let mut w = World::clean().without(3260);
+    w.tcp(TARGET, MOUNT, 3260, 50.0).icmp(3);
+    let r = w.judge(&site());
+    let q = requirement(&r, "image.iscsi", "tcp/3260-3270");
+    assert_eq!((q.outcome, q.cause), (Outcome::Blocked, Some(Cause::Refused)));
+    assert!(
+        q.next_step.as_deref().is_some_and(|t| t.contains("10.77.0.1 ") && !t.contains("reset")),
+        "{:?}",
+        q.next_step
+    );
 }

@@ -173,8 +173,12 @@ impl World {
 }
 
 pub fn judge_points(points: &[PointSeen], site: &str, options: &Options) -> Report {
+    judge_scenario("image-level", points, site, options)
+}
+
+pub fn judge_scenario(scenario: &str, points: &[PointSeen], site: &str, options: &Options) -> Report {
     let matrix = Matrix::embedded();
-    let site = format!("scenario = \"image-level\"\n{site}");
+    let site = format!("scenario = \"{scenario}\"\n{site}");
     let (site, _) = site::load("site.toml", &site, &matrix).unwrap_or_else(|e| panic!("{}", e[0]));
     judge(&Case { matrix: &matrix, site: Some(&site), points, options })
 }
