@@ -24,7 +24,8 @@ demo: build ## Build, then judge two bundled captures of real servers: one passe
 	@echo "   One capture, taken at the console. Expected: FAIL with the cause and the next step, exit status 1."
 	$(call judge,1,--site captures/site.toml --at console=captures/rpc-dynamic-dropped.console.pcapng)
 	@echo
-	@echo "Your own: portwitness verify --site site.toml CAPTURE...   README.md says how to write site.toml."
+	@echo "Your own capture: portwitness site init CAPTURE -o site.toml drafts a site from it; check its roles, then"
+	@echo "portwitness verify --site site.toml CAPTURE.  Before a restore: portwitness plan --site site.toml."
 
 # Runs verify and holds its exit status against the expected one: $(call judge,STATUS,ARGUMENTS)
 define judge

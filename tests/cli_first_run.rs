@@ -387,6 +387,7 @@ fn without_a_site_the_report_names_what_is_blocked_and_the_command_to_run_next()
     }
     let (_, line, _) = run(root(), &["verify", "--format", "line", capture]);
     assert!(line.contains("blocked: image.rpc-dynamic 10.77.0.10 -> 10.77.1.20 tcp/49154"), "{line}");
+    assert!(line.contains("; no site was given"), "{line}");
 }
 
 #[test]
@@ -397,6 +398,12 @@ fn without_a_site_a_stranger_is_told_what_a_restore_would_have_shown() {
     fs::write(dir.path().join("it's mine.pcap"), ssh.bytes()).unwrap();
     let (status, out, _) = run(dir.path(), &["verify", "it's mine.pcap"]);
     assert_eq!(status, 3);
+    let (status, _, err) = run(dir.path(), &["site", "init", "it's mine.pcap", "-o", "site.toml"]);
+    assert!(status == 0 && err.contains("no role in it yet: fill in [roles]"), "{err}");
+    let (status, judged, _) = run(dir.path(), &["verify", "--site", "site.toml", "it's mine.pcap"]);
+    assert!(status == 3 && judged.contains("the site gives no host a role"), "{judged}");
+    let (status, _, err) = run(dir.path(), &["plan", "--site", "site.toml"]);
+    assert!(status == 2 && err.contains("nothing to capture for site.toml"), "{err}");
     for said in
         ["None. No host was seen", "portwitness flows", "portwitness site init 'it'\\''s mine.pcap' -o site.toml"]
     {

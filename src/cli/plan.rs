@@ -9,7 +9,7 @@ use portwitness::plan::{self, Plan, Wish};
 use portwitness::site::{HostId, Site, nearest};
 
 use super::output::{self, Out};
-use super::{complain, verify};
+use super::verify;
 
 const EXAMPLE: &str = "\
 Examples:
@@ -73,7 +73,10 @@ pub(super) fn run(args: &Args) -> Result<u8, RunError> {
     let os = systems(&site, &args.os)?;
     let plan = plan::plan(&Wish { matrix: &matrix, site: &site, os: &os });
     if plan.required == 0 {
-        complain("no required row applies to this site: [roles] names too few hosts");
+        let file = args.site.to_string_lossy();
+        let text =
+            "no required row applies to it; give the roles of the restore their hosts in [roles], then plan again";
+        return Err(RunError::Config(format!("nothing to capture for {}: {text}", visible(&file))));
     }
     match args.format {
         Format::Text => Out::new().quoting(&plan::text::render(&plan, output::width()))?,

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use portwitness::base::{RunError, visible};
+use portwitness::base::{RunError, shell_word, visible};
 use portwitness::matrix::Matrix;
 use portwitness::verdict::Draft;
 
@@ -113,6 +113,8 @@ fn next(file: &Path, draft: &Draft, captures: &[PathBuf]) -> String {
         1 => "1 role in it: check it".to_owned(),
         n => format!("{n} roles in it: check them"),
     };
-    let captures: Vec<_> = captures.iter().map(|c| c.to_string_lossy()).collect();
-    format!("wrote {file}, {what}, then run: portwitness verify --site {file} {}", captures.join(" "))
+    let word = |p: &PathBuf| shell_word(&p.to_string_lossy()).into_owned();
+    let captures: Vec<String> = captures.iter().map(word).collect();
+    let site = shell_word(&file);
+    format!("wrote {file}, {what}, then run:\n  portwitness verify --site {site} {}", captures.join(" "))
 }

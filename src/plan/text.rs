@@ -34,9 +34,6 @@ pub fn render(plan: &Plan, width: usize) -> String {
 
 fn headline(plan: &Plan, places: usize) -> String {
     let n = if places == 1 { "1 place".to_owned() } else { format!("{places} places") };
-    if plan.required == 0 {
-        return "Nothing is required at this site: give its roles hosts, then plan again.".to_owned();
-    }
     let rows = if plan.shown == plan.required {
         format!("all {} required rows", plan.required)
     } else {

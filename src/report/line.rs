@@ -63,7 +63,9 @@ fn all_findings(report: &Report) -> Vec<String> {
     let mut all: Vec<String> = requirements(Outcome::Blocked).chain(requirements(Outcome::Missing)).collect();
     all.extend(failing.map(flow));
     if report.verdict == Verdict::Inconclusive || (all.is_empty() && report.verdict == Verdict::Fail) {
-        all.extend(report.reasons.first().cloned());
+        // Without a site what is blocked stands first, and is told above.
+        let reason = if report.site.is_none() { report.reasons.last() } else { report.reasons.first() };
+        all.extend(reason.cloned());
     }
     all
 }

@@ -128,7 +128,9 @@ const fn kind_words(kind: Option<UnexpectedKind>) -> &'static str {
 /// Why the verdict cannot be a pass although nothing failed.
 fn doubts(j: &Judged<'_, '_>) -> Vec<String> {
     let mut out = Vec::new();
-    if !j.restore_seen() {
+    if j.site.hosts.iter().all(|h| h.roles.is_empty()) && j.site.role_nets.is_empty() {
+        out.push("the site gives no host a role: nothing can be judged before [roles] is filled in".to_owned());
+    } else if !j.restore_seen() {
         out.push(
             "no restore was seen: no host tried target SSH, deployment, runtime, iSCSI or data mover ports".to_owned(),
         );

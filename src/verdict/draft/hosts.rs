@@ -57,7 +57,8 @@ fn doings(points: &[PointSeen], ports: &PortSet) -> BTreeMap<IpAddr, Doing> {
             f.evidence.speaks.iter().find_map(|s| if let Speaks::Known(p) = s { Some(p.word()) } else { None });
         for (addr, is_server) in [(o.addr, false), (r.addr, true)] {
             let doing = hosts.entry(addr).or_default();
-            doing.packets += packets(f);
+            // A host that talks to itself sends each packet once.
+            doing.packets += if is_server && o.addr == r.addr { 0 } else { packets(f) };
             if matches!(f.key.proto, Proto::Tcp | Proto::Udp) {
                 let list = if is_server { &mut doing.serves } else { &mut doing.asks };
                 let slot = list.entry((f.key.proto, r.port)).or_default();

@@ -124,6 +124,9 @@ impl Draft {
     fn places(&self, points: &[PointSeen]) -> (String, String) {
         let places: Vec<(Vec<String>, Option<IpAddr>)> = points.iter().map(|p| (names(p), self.place(p))).collect();
         let known: BTreeSet<IpAddr> = places.iter().filter_map(|(_, p)| *p).collect();
+        if self.site.hosts.is_empty() {
+            return (OR_SAY.to_owned(), String::new());
+        }
         if known.is_empty() {
             return (format!("{NO_PLACE}{OR_SAY}"), String::new());
         }
