@@ -188,6 +188,26 @@ fn all_places_of_a_situation_together_leave_nothing_out_of_sight() {
 }
 
 #[test]
+fn captures_of_several_places_in_the_short_form_are_told_apart_by_their_packets() {
+    let dir = tempfile::tempdir().unwrap();
+    let site = dir.path().join("site.toml");
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("captures/site.toml")).unwrap();
+    std::fs::write(&site, format!("observed_from = [\"console\", \"mount-server\"]\n{text}")).unwrap();
+    let out = Command::new(env!("CARGO_BIN_EXE_portwitness"))
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .args(["verify", "--format", "json", "--site"])
+        .arg(&site)
+        .args(["captures/restore-clean.mount-server.pcap", "captures/restore-clean.console.pcapng"])
+        .output()
+        .unwrap();
+    let report: Value = serde_json::from_slice(&out.stdout).unwrap();
+    let places: Vec<&str> =
+        report["observation_points"].as_array().unwrap().iter().map(|p| p["name"].as_str().unwrap()).collect();
+    assert_eq!(places, ["mount-server", "console"]);
+    assert_eq!(report["headline"], "PASS, 6 of 6 required in view");
+}
+
+#[test]
 fn reports_stay_word_for_word() {
     for (situation, capture) in [
         ("restore-clean", "captures/restore-clean.mount-server.pcap"),

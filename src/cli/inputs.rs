@@ -74,6 +74,9 @@ pub(super) fn group(captures: &[PathBuf], at: &[At], points: &[PointDecl]) -> Re
     let mut groups: Vec<Group> = Vec::new();
     let mut seen: Vec<(Source, Option<String>, InputId)> = Vec::new();
     let placed: BTreeSet<PathBuf> = at.iter().map(|a| identity(&a.path)).collect();
+    // Where several places share the captures that none of them claims, each capture is a point of its own: the judge works
+    // out which place it was taken at. Put together they would count one connection twice.
+    let apart = points.iter().filter(|p| p.captures.is_empty()).count() > 1;
     let free = captures.iter().filter(|c| !placed.contains(&identity(c)));
     let free = free.map(|c| (c, declared_place(c, points)));
     for (path, place) in free.chain(at.iter().map(|a| (&a.path, Some(a.place.clone())))) {
@@ -89,7 +92,7 @@ pub(super) fn group(captures: &[PathBuf], at: &[At], points: &[PointDecl]) -> Re
         let id = InputId(u32::try_from(seen.len()).unwrap_or(u32::MAX));
         seen.push((key, place.clone(), id));
         let input = Input { id, source: Source::new(path.clone()), repeats: 0 };
-        match groups.iter_mut().find(|g| g.name == place) {
+        match groups.iter_mut().find(|g| g.name == place && !(apart && place.is_none())) {
             Some(group) => group.inputs.push(input),
             None => groups.push(Group { name: place, inputs: vec![input] }),
         }

@@ -68,7 +68,18 @@ impl<'a> PointView<'a> {
             traffic: Traffic::of(who, observation),
             observation,
         };
-        let declared = declared(site, seen.name.as_deref());
+        let mut declared = declared(site, seen.name.as_deref());
+        if declared.len() > 1 && seen.name.is_none() {
+            // Several places, and nobody said whose capture this is: its packets may.
+            let own = view.own_hosts();
+            let fits = |d: &&&PointDecl| match (own.len(), own.first()) {
+                (1, Some(&host)) => d.places.contains(&Place::Host(host)),
+                _ => d.places.contains(&Place::Mirror),
+            };
+            if let Some(&one) = declared.iter().find(fits) {
+                declared = vec![one];
+            }
+        }
         if declared.is_empty() {
             view.infer(site);
         } else {
@@ -91,12 +102,17 @@ impl<'a> PointView<'a> {
         self.sees.extend(d.sees.iter().copied());
     }
 
+    /// Hosts that are an end of practically every packet.
+    fn own_hosts(&self) -> BTreeSet<HostId> {
+        let Traffic { all, ends, .. } = &self.traffic;
+        let own = |n: &[u64; 2]| *all > 0 && n.iter().sum::<u64>() * 100 >= all * OWN_PERCENT;
+        ends.iter().filter(|(_, n)| own(n)).map(|(h, _)| *h).collect()
+    }
+
     /// A host that is an end of practically every packet is taken for the capturing one; two such hosts leave it open.
     fn infer(&mut self, site: &Site) {
         self.inferred = true;
-        let Traffic { all, ends, .. } = &self.traffic;
-        let own = |n: &[u64; 2]| *all > 0 && n.iter().sum::<u64>() * 100 >= all * OWN_PERCENT;
-        let hosts: BTreeSet<HostId> = ends.iter().filter(|(_, n)| own(n)).map(|(h, _)| *h).collect();
+        let hosts = self.own_hosts();
         if let (1, Some(&host)) = (hosts.len(), hosts.first()) {
             self.name = site.host(host).map(|h| h.label.clone()).unwrap_or_default();
             self.hosts.insert(host);
