@@ -7,7 +7,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::clients::{Pair, perform};
 use crate::failure::Result;
-use crate::net::{Place, Topology, inside};
+use crate::hosts::{Place, Topology};
+use crate::net::inside;
 use crate::scenario::{Scenario, Stage, Step};
 
 /// The captures run on after the restore, so that its end lies inside them.
@@ -42,7 +43,19 @@ pub(crate) struct Log {
 impl Log {
     /// The stage at which the restore stopped, if it did.
     pub(crate) fn stopped_at(&self) -> Option<Stage> {
-        self.steps.iter().find(|p| matches!(p.outcome, Outcome::Failed(_))).map(|p| p.step.stage)
+        let failed = |p: &&Played| matches!(p.outcome, Outcome::Failed(_)) && !p.step.optional;
+        self.steps.iter().find(failed).map(|p| p.step.stage)
+    }
+
+    /// Of each step of the restore: whether it worked, or `None` where it was not played.
+    pub(crate) fn of_restore(&self) -> Vec<Option<bool>> {
+        let restore = self.steps.iter().filter(|p| !matches!(p.step.stage, Stage::Before | Stage::After));
+        let worked = |p: &Played| match p.outcome {
+            Outcome::Worked(_) => Some(true),
+            Outcome::Failed(_) => Some(false),
+            Outcome::NotPlayed => None,
+        };
+        restore.map(worked).collect()
     }
 
     /// The port a stage settled on.
@@ -57,7 +70,7 @@ impl Log {
 impl fmt::Display for Log {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for Played { step, outcome, took } in &self.steps {
-            let (from, to) = (step.from.role(), step.to.role());
+            let (from, to) = (step.from.name(), step.to.name());
             let outcome = match outcome {
                 Outcome::Worked(None) => "worked".to_owned(),
                 Outcome::Worked(Some(port)) => format!("worked on {port}"),
@@ -86,7 +99,7 @@ pub(crate) fn play(scenario: &Scenario, topology: &Topology, work: &Path) -> Res
             continue;
         }
         let played = play_step(step, topology, work, steps.len())?;
-        stopped = matches!(played.outcome, Outcome::Failed(_));
+        stopped = matches!(played.outcome, Outcome::Failed(_)) && !step.optional;
         steps.push(played);
     }
     let ended = SystemTime::now();
@@ -100,7 +113,7 @@ pub(crate) fn play(scenario: &Scenario, topology: &Topology, work: &Path) -> Res
 fn play_step(step: &Step, topology: &Topology, work: &Path, number: usize) -> Result<Played> {
     let pair = Pair { from: step.from, to: step.to, address: topology.address(step.to)?, work, number };
     let began = Instant::now();
-    let outcome = match inside(Place::At(step.from), || perform(&step.act, &pair)) {
+    let outcome = match inside(Place::At(topology.machine(step.from)), || perform(&step.act, &pair)) {
         Ok(port) => Outcome::Worked(port),
         Err(failure) => Outcome::Failed(failure.to_string()),
     };

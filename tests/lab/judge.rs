@@ -1,0 +1,208 @@
+//! The program's verdict on captures of the lab, requirement by requirement, against what has to come out.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::expect::{Expected, Facts, View};
+use crate::failure::{Context, Failure, Result};
+use crate::hosts::{Host, Place, Topology};
+use crate::lab::Recording;
+use crate::rows::Row;
+use crate::site::{self, label};
+use crate::situation::Situation;
+use crate::story::{MAPPED, Story};
+
+/// What the program says about the captures of `view`: its report and its exit status.
+pub(crate) fn judge(situation: &Situation, view: &View, recording: &Recording) -> Result<(Value, i32)> {
+    let capture = |p: &Place| recording.captures.get(p).cloned().context(format!("no capture at {}", p.name()));
+    let files: Vec<PathBuf> = view.places.iter().map(capture).collect::<Result<_>>()?;
+    let folder = files.first().and_then(|f| f.parent()).context("no capture")?;
+    let topology = (situation.topology)();
+    let mut text = site::roles(situation, &topology)?;
+    if view.declared {
+        text += &site::window(recording)?;
+        for (place, file) in view.places.iter().zip(&files) {
+            text += &site::point(situation, &topology, *place, &file_name(file))?;
+        }
+    }
+    let site = folder.join("site.toml");
+    fs::write(&site, text).context("cannot write a site file")?;
+    let mut cmd = Command::new(env!("CARGO_BIN_EXE_portwitness"));
+    cmd.env_clear().args(["verify", "--format", "json", "--site"]).arg(&site);
+    for (place, file) in view.places.iter().zip(&files) {
+        if view.declared {
+            cmd.arg(file);
+        } else {
+            cmd.arg("--at").arg(format!("{}={}", site::place(situation, &topology, *place)?, file.display()));
+        }
+    }
+    let out = cmd.output().context("cannot start the program")?;
+    let report = serde_json::from_slice(&out.stdout)
+        .context(format!("no report; it says: {}", String::from_utf8_lossy(&out.stderr)))?;
+    Ok((report, out.status.code().context("the program was killed")?))
+}
+
+/// Everything in which a report differs from what has to come out.
+pub(crate) fn differences(situation: &Situation, view: &View, report: &Value, status: i32) -> Result<Vec<String>> {
+    let (topology, story) = ((situation.topology)(), Story::of(&(situation.scenario)(), &(situation.blocks)()));
+    let expected = Facts { topology: &topology, story: &story, view }.expect(situation.operation.rows(situation.cast));
+    let mut all = Vec::new();
+    requirements(&topology, &expected, report, &mut all)?;
+    flows(situation, &topology, &expected, report, &mut all)?;
+    let exit = match expected.verdict {
+        "pass" => 0,
+        "fail" => 1,
+        _ => 3,
+    };
+    let verdict = text(report, "verdict");
+    if (verdict, status) != (expected.verdict, exit) {
+        all.push(format!("verdict {verdict}, exit status {status}; right: {}, {exit}", expected.verdict));
+    }
+    Ok(all)
+}
+
+fn text<'v>(value: &'v Value, key: &str) -> &'v str {
+    value.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn list<'v>(value: &'v Value, key: &str) -> &'v [Value] {
+    value.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}
+
+fn requirements(topology: &Topology, expected: &Expected, report: &Value, out: &mut Vec<String>) -> Result<()> {
+    let mut said: Vec<&Value> = list(report, "requirements").iter().collect();
+    said.retain(|r| text(r, "outcome") != "not_applicable");
+    for (row, right) in &expected.rows {
+        let mine = |r: &Value| Ok::<bool, Failure>(is_of(topology, row, r)?);
+        let mut found = Vec::new();
+        for r in &said {
+            if mine(r)? {
+                found.push(text(r, "outcome"));
+            }
+        }
+        if found != [*right] {
+            let about = row.each.map(|h| format!(" ({})", h.name())).unwrap_or_default();
+            let why: Vec<_> = said.iter().filter(|r| mine(r).unwrap_or(false)).map(|r| text(r, "reason")).collect();
+            out.push(format!("{} {}{about}: {found:?}; right: {right}; it says: {why:?}", row.rule, row.service));
+        }
+    }
+    if said.len() != expected.rows.len() {
+        let names: Vec<_> = said.iter().map(|r| format!("{} {}", text(r, "rule"), text(r, "service"))).collect();
+        out.push(format!("{} rows, {} expected; it has {names:?}", said.len(), expected.rows.len()));
+    }
+    Ok(())
+}
+
+/// Whether a requirement of the report is about this row: rule, service, need and, where there are several, the host.
+fn is_of(topology: &Topology, row: &Row, said: &Value) -> Result<bool> {
+    let need = if row.need == crate::rows::Need::Required { "required" } else { "expected" };
+    if (text(said, "rule"), text(said, "service"), text(said, "need")) != (row.rule, row.service, need) {
+        return Ok(false);
+    }
+    let Some(host) = row.each else { return Ok(true) };
+    let from = list(said, "from").iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" ");
+    let ends = format!("{from} {}", text(said, "to"));
+    let addresses = topology.addresses(host)?.into_iter().map(|a| a.to_string());
+    let words: Vec<_> = ends.split(|c: char| !(c.is_alphanumeric() || ".:-".contains(c))).collect();
+    Ok([label(host).to_owned()].into_iter().chain(addresses).any(|name| words.contains(&name.as_str())))
+}
+
+type Flow = (Host, Host, u16, String, String);
+
+fn flows(
+    situation: &Situation,
+    topology: &Topology,
+    expected: &Expected,
+    report: &Value,
+    out: &mut Vec<String>,
+) -> Result<()> {
+    let host_of = |end: &Value| -> Result<Option<Host>> {
+        for host in situation.cast {
+            let addresses = topology.addresses(*host)?;
+            if addresses.iter().any(|a| a.to_string() == text(end, "addr")) {
+                return Ok(Some(topology.machine(*host)));
+            }
+        }
+        Ok(None)
+    };
+    let mut said: BTreeSet<Flow> = BTreeSet::new();
+    for flow in list(report, "flows").iter().filter(|f| text(f, "proto") == "tcp") {
+        let (orig, resp) = (flow.get("orig").context("no orig")?, flow.get("resp").context("no resp")?);
+        let (Some(from), Some(to)) = (host_of(orig)?, host_of(resp)?) else {
+            out.push(format!("a flow of a stranger: {} to {}", text(orig, "addr"), text(resp, "addr")));
+            continue;
+        };
+        let port = resp.get("port").and_then(Value::as_u64).and_then(|p| u16::try_from(p).ok()).context("no port")?;
+        let port = if port >= MAPPED { MAPPED } else { port };
+        said.insert((from, to, port, text(flow, "attempt").to_owned(), text(flow, "class").to_owned()));
+    }
+    let right: BTreeSet<Flow> =
+        expected.flows.iter().map(|f| (f.0, f.1, f.2, f.3.to_owned(), f.4.to_owned())).collect();
+    out.extend(said.difference(&right).map(|f| format!("a flow that was not played: {f:?}")));
+    out.extend(right.difference(&said).map(|f| format!("a flow that was played: {f:?}")));
+    Ok(())
+}
+
+/// Judges a recording from every view and tells all that is wrong.
+pub(crate) fn hold(situation: &Situation, recording: &Recording) -> Result<()> {
+    let mut wrong = String::new();
+    for view in views(situation) {
+        let (report, status) = judge(situation, &view, recording)?;
+        let all = differences(situation, &view, &report, status)?;
+        if !all.is_empty() {
+            keep_finding(situation, &view, recording)?;
+            wrong += &format!("{} {}:\n  {}\n", situation.file, name(&view), all.join("\n  "));
+        }
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(Failure::new(wrong)) }
+}
+
+/// With `PORTWITNESS_LAB_FINDINGS=DIR` what was judged wrong is kept there, capture and site.
+fn keep_finding(situation: &Situation, view: &View, recording: &Recording) -> Result<()> {
+    let Some(dir) = std::env::var_os("PORTWITNESS_LAB_FINDINGS").map(PathBuf::from) else { return Ok(()) };
+    let dir = dir.join(format!("{}-{}", situation.file, name(view).replace(' ', "-")));
+    fs::create_dir_all(&dir).context("cannot make a folder for findings")?;
+    for file in view.places.iter().filter_map(|p| recording.captures.get(p)) {
+        fs::write(dir.join(file_name(file)), fs::read(file).context("cannot read a capture")?)
+            .context("cannot keep a capture")?;
+        if let Some(folder) = file.parent() {
+            let site = fs::read(folder.join("site.toml")).context("cannot read the site")?;
+            fs::write(dir.join("site.toml"), site).context("cannot keep the site")?;
+        }
+    }
+    Ok(())
+}
+
+/// What a view is called in the table.
+pub(crate) fn name(view: &View) -> String {
+    let places = match view.places.as_slice() {
+        [one] => one.name().to_owned(),
+        _ => "all hosts".to_owned(),
+    };
+    if view.declared { places } else { format!("{places}, undeclared") }
+}
+
+/// Every place alone, with and without declarations, and all hosts together.
+pub(crate) fn views(situation: &Situation) -> Vec<View> {
+    let places = places(situation);
+    let declared = |places| View { places, declared: true };
+    let mut all: Vec<View> = places.iter().map(|p| declared(vec![*p])).collect();
+    all.push(declared(places.iter().copied().filter(|p| matches!(p, Place::At(_))).collect()));
+    all.extend(places.iter().map(|p| View { places: vec![*p], declared: false }));
+    all
+}
+
+/// Every machine of the cast, the router and its mirror port.
+pub(crate) fn places(situation: &Situation) -> Vec<Place> {
+    let topology = (situation.topology)();
+    let machines: BTreeSet<Host> = situation.cast.iter().map(|h| topology.machine(*h)).collect();
+    machines.into_iter().map(Place::At).chain([Place::Router, Place::Mirror]).collect()
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
