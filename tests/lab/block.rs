@@ -63,7 +63,7 @@ impl Block {
         if self.place == Place::Router && !topology.can_filter(self.from, self.to)? {
             return Err(Failure::new("filtering within a subnet needs the kernel module br_netfilter"));
         }
-        let rules = self.rules(topology.address(self.from)?, topology.address(self.to)?, number);
+        let rules = self.rules(topology.source(self.from, self.to)?, topology.address(self.to)?, number);
         let file = work.join(format!("block-{number}.nft"));
         std::fs::write(&file, rules).context(format!("cannot write {}", file.display()))?;
         inside(self.place, || {

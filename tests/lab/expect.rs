@@ -21,6 +21,8 @@ pub(crate) enum Shown {
     Unreachable,
     HalfOpen,
     Unanswered,
+    /// Too little to say: one SYN, and nothing that answers it.
+    Undetermined,
 }
 
 impl Shown {
@@ -32,8 +34,17 @@ impl Shown {
             Self::Unreachable => "unreachable",
             Self::HalfOpen => "half_open",
             Self::Unanswered => "unanswered",
+            Self::Undetermined => "undetermined",
         }
     }
+}
+
+/// What several connections come to together.
+#[derive(Default)]
+struct Sum {
+    worked: bool,
+    failed: bool,
+    open: bool,
 }
 
 /// From where a restore is judged, and what the site declares of it.
@@ -108,6 +119,8 @@ impl Facts<'_> {
             // The attempt itself shows up to where it is dropped.
             _ if block.place == Place::At(from) => None,
             _ if at_router && !before => None,
+            // The kernel sends a reset from the port on which the packet came in, past the bridge that the mirror watches.
+            Fate::Reset if at_router && place == Place::Mirror => Some(Shown::Undetermined),
             Fate::Reset | Fate::PortUnreachable => Some(Shown::Refused),
             Fate::Prohibited => Some(Shown::Prohibited),
             Fate::HostUnreachable => Some(Shown::Unreachable),
@@ -156,27 +169,34 @@ impl Facts<'_> {
 
     /// What connections that were seen decide by themselves.
     fn presence(&self, row: &Row) -> Option<Outcome> {
-        let (mut worked, mut failed, mut wrong, mut fell_back, mut fallback_failed) = (false, false, false, false, false);
-        for t in self.tries(row, false) {
-            let shown = self.shown(t);
-            let established = shown.contains(&Shown::Established);
-            worked |= established && t.odd == Odd::No;
-            wrong |= established && t.odd == Odd::WrongProtocol;
-            failed |= !shown.is_empty() && !established;
-        }
-        for t in self.tries(row, true) {
-            let shown = self.shown(t);
-            fell_back |= shown.contains(&Shown::Established);
-            fallback_failed |= !shown.is_empty() && !shown.contains(&Shown::Established);
-        }
+        let (primary, fallback) = (self.sum(self.tries(row, false)), self.sum(self.tries(row, true)));
         match () {
-            () if failed && fell_back => Some("satisfied_by_fallback"),
-            () if failed => Some("blocked"),
-            () if worked => Some("satisfied"),
-            () if fell_back => Some("satisfied_by_fallback"),
-            () if wrong || fallback_failed || self.untried(row) => Some("inconclusive"),
+            () if fallback.worked && (primary.failed || !primary.worked) => Some("satisfied_by_fallback"),
+            () if primary.failed && fallback.open => Some("inconclusive"),
+            () if primary.failed => Some("blocked"),
+            () if primary.worked => Some("satisfied"),
+            () if primary.open || fallback.open || fallback.failed || self.untried(row) => Some("inconclusive"),
             () => None,
         }
+    }
+
+    /// What connections come to together. Another protocol than the rule's proves nothing either way.
+    fn sum<'s>(&self, tries: impl Iterator<Item = &'s Try>) -> Sum {
+        let mut sum = Sum::default();
+        for t in tries {
+            let shown = self.shown(t);
+            let established = shown.contains(&Shown::Established);
+            let failed = shown.iter().any(|s| !matches!(s, Shown::Established | Shown::Undetermined));
+            sum.worked |= established && t.odd == Odd::No;
+            sum.failed |= failed && !established;
+            sum.open |= !shown.is_empty() && !failed && (!established || t.odd == Odd::WrongProtocol);
+        }
+        sum
+    }
+
+    /// Whether a view would have packets of a restore's pairs at all.
+    pub(crate) fn carries(&self) -> bool {
+        self.story.pinged.iter().any(|&(a, b)| self.sight(a, b) == Some(true))
     }
 
     /// The mapper was asked in sight, and the port it named was then tried, but never got here.
@@ -216,7 +236,7 @@ impl Facts<'_> {
         for (j, other) in rows.iter().enumerate().filter(|(j, other)| *j != i && self.concerns(rows, other, row)) {
             let blocked = first[j] == Some("blocked") && !self.substituted(rows, first, j);
             let untried = first[j] == Some("inconclusive") && self.untried(other);
-            if !(blocked || untried) || self.later_seen(rows, other) {
+            if !(blocked || untried) || self.followed(rows, other) {
                 continue;
             }
             let earlier = other.stage < row.stage || (other.rule == row.rule && j < i);
@@ -252,9 +272,25 @@ impl Facts<'_> {
         }
     }
 
-    /// Whether something of a later stage of the same restore was seen. In a script it also comes later.
+    /// Whether something of a later stage of the same restore was seen.
     fn later_seen(&self, rows: &[Row], row: &Row) -> bool {
-        rows.iter().any(|l| l.stage > row.stage && self.same_restore(rows, l, row) && self.seen(l))
+        (0..self.story.tries.len()).any(|n| self.later(rows, row, n))
+    }
+
+    /// Whether something of a later stage was seen after a row's failure.
+    fn followed(&self, rows: &[Row], row: &Row) -> bool {
+        let failed = self.story.tries.iter().position(|t| self.is_of(row, t)).unwrap_or(0);
+        (failed..self.story.tries.len()).any(|n| self.later(rows, row, n))
+    }
+
+    /// Whether a connection shows that a later stage was reached. One that an earlier row explains as well (445 from
+    /// the mount server is deployment in instant recovery, and the installer's) shows nothing of the kind.
+    fn later(&self, rows: &[Row], row: &Row, n: usize) -> bool {
+        let t = &self.story.tries[n];
+        let mine = |r: &&Row| self.is_of(r, t) && self.same_restore(rows, r, row);
+        !self.shown(t).is_empty()
+            && rows.iter().filter(mine).all(|r| r.stage > row.stage)
+            && rows.iter().any(|r| mine(&r))
     }
 
     /// Whether the view shows that a restore ran at all: deployment, runtime, shell, disks or data.

@@ -185,6 +185,12 @@ impl Topology {
         })
     }
 
+    /// The address from which it reaches another: of the family in which that one is called.
+    pub(crate) fn source(&self, host: Host, to: Host) -> Result<IpAddr> {
+        let spec = self.spec(host)?;
+        Ok(if self.address(to)?.is_ipv4() { spec.address.into() } else { spec.v6().into() })
+    }
+
     /// All addresses under which packets may show a host.
     pub(crate) fn addresses(&self, host: Host) -> Result<Vec<IpAddr>> {
         let spec = self.spec(host)?;

@@ -93,7 +93,7 @@ fn send_once(to: IpAddr, port: u16, bytes: usize) -> Result<()> {
     stream.read_exact(&mut answer).context(format!("waiting for {peer}"))
 }
 
-/// One ICMP echo, answered or not within 2 s. The kernel fills in identifier and checksum.
+/// One ICMP echo, asked for twice, each time for 2 s. The kernel fills in identifier and checksum.
 pub(crate) fn ping(to: IpAddr) -> Result<()> {
     let (family, protocol, kind) = match to {
         IpAddr::V4(_) => (AddressFamily::INET, ipproto::ICMP, 8),
@@ -105,7 +105,8 @@ pub(crate) fn ping(to: IpAddr) -> Result<()> {
     socket.set_read_timeout(Some(Duration::from_secs(2))).context("cannot set a timeout")?;
     socket.connect((to, 0)).context(format!("cannot ping {to}"))?;
     let request = [kind, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
-    socket.send(&request).context(format!("cannot ping {to}"))?;
     let mut answer = [0; 64];
-    socket.recv(&mut answer).map(drop).context(format!("no echo from {to}"))
+    // Over IPv6 the first packet may fall into the time when a neighbour is not yet known to the router.
+    let mut once = || socket.send(&request).and_then(|_| socket.recv(&mut answer)).map(drop);
+    once().or_else(|_| once()).context(format!("no echo from {to}"))
 }

@@ -57,14 +57,6 @@ impl Log {
         };
         restore.map(worked).collect()
     }
-
-    /// The port a stage settled on.
-    pub(crate) fn port_of(&self, stage: Stage) -> Option<u16> {
-        self.steps.iter().filter(|p| p.step.stage == stage).find_map(|p| match p.outcome {
-            Outcome::Worked(port) => port,
-            _ => None,
-        })
-    }
 }
 
 impl fmt::Display for Log {

@@ -1,6 +1,6 @@
 //! Site files for the lab: what an administrator would write about this place and this restore.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::failure::{Context, Result};
 use crate::hosts::{Host, Place, Topology};
@@ -44,7 +44,10 @@ pub(crate) fn roles(situation: &Situation, topology: &Topology) -> Result<String
             let name = if labelled { label(machine).to_owned() } else { topology.address(machine)?.to_string() };
             names.push(format!("\"{name}\""));
         }
-        text += &format!("{role:<14} = [{}]\n", names.join(", "));
+        let hosts = format!("[{}]", names.join(", "));
+        let staging = role == Host::StagingServer.role();
+        let hosts = if staging { format!("{{ hosts = {hosts}, os = \"windows\" }}") } else { hosts };
+        text += &format!("{role:<14} = {hosts}\n");
     }
     Ok(text)
 }
@@ -79,6 +82,8 @@ pub(crate) fn place(situation: &Situation, topology: &Topology, place: Place) ->
 /// When the restore ran.
 pub(crate) fn window(recording: &Recording) -> Result<String> {
     let (began, ended) = recording.log.restore;
+    // Whole milliseconds outward: what happens in the last one is still the restore's.
+    let ended = ended + Duration::from_millis(1);
     Ok(format!("\n[[window]]\nfrom = \"{}\"\nto   = \"{}\"\n", rfc3339(began)?, rfc3339(ended)?))
 }
 

@@ -127,6 +127,7 @@ pub(crate) const ENTERPRISE_RUNTIME_REFUSED: Situation = Situation {
     story: "A restore from Enterprise Manager; no console takes part. Nothing listens on the target's port 1035: it \
             answers with a reset.",
     operation: Operation::EnterpriseManager,
+    cast: &[MountServer, Repository, TargetWindows],
     scenario: || mount_server_deploys(false),
     blocks: || vec![block(Place::At(TargetWindows), MountServer, TargetWindows, 1035, Fate::NotServed)],
     kept: &[Place::Mirror],

@@ -10,8 +10,8 @@ use crate::hosts::Place;
 use crate::lab::{Lab, Recording};
 use crate::seal::sealed;
 use crate::situation::{self, Situation};
-use crate::story::{MAPPED, Story};
-use crate::truth::Truth;
+use crate::story::{End, MAPPED, Story};
+use crate::truth::{self, Truth};
 use crate::{judge, record};
 
 macro_rules! situations {
@@ -73,29 +73,34 @@ fn run(situation: &Situation, work: &Path) -> Result<()> {
 /// A translating router shows one connection under two addresses, so only its time is held against the story there.
 fn second_opinion(situation: &Situation, story: &Story, place: Place, recording: &Recording) -> Result<()> {
     let truth = Truth::of(recording.captures.get(&place).context("no capture")?)?;
-    let seconds = |time: std::time::SystemTime| Ok::<_, Failure>(time.duration_since(UNIX_EPOCH).context("the clock")?.as_secs_f64());
+    let seconds = |time: std::time::SystemTime| {
+        Ok::<_, Failure>(time.duration_since(UNIX_EPOCH).context("the clock")?.as_secs_f64())
+    };
     let (began, ended) = (seconds(recording.log.restore.0)?, seconds(recording.log.restore.1)?);
-    if !(truth.first < began && ended < truth.last) {
+    let (topology, view) = ((situation.topology)(), View { places: vec![place], declared: true });
+    let facts = Facts { topology: &topology, story, view: &view };
+    if facts.carries() && !(truth.first < began && ended < truth.last) {
         let text = format!("{}: {} to {} does not hold {began} to {ended}", place.name(), truth.first, truth.last);
         return Err(Failure::new(text));
     }
-    let topology = (situation.topology)();
     if topology.nat {
         return Ok(());
     }
-    let view = View { places: vec![place], declared: true };
-    let facts = Facts { topology: &topology, story, view: &view };
+    let all = facts.expect(situation.operation.rows(situation.cast)).flows;
     for (attempt, seen) in [("established", truth.worked()), ("unanswered", truth.unanswered())] {
         let mut right = Vec::new();
-        for (from, to, port, _, _) in facts.expect(situation.operation.rows(situation.cast)).flows.iter().filter(|f| f.3 == attempt) {
+        let mut other = Vec::new();
+        for (from, to, port, shown, _) in &all {
             let port = if *port == MAPPED { truth.mapped.first().copied().unwrap_or(MAPPED) } else { *port };
-            right.push((topology.address(*from)?, topology.address(*to)?, port));
+            let served = (topology.source(*from, *to)?, topology.address(*to)?, port);
+            if *shown == attempt { right.push(served) } else { other.push(served) }
         }
-        // A connection that a block broke half-way worked and did not.
-        let broken = |port: u16| story.tries.iter().any(|t| t.port == port && matches!(t.end, crate::story::End::Broken));
+        // A connection that a block broke half-way worked and did not; an error from the router is no answer to tshark.
+        let broken = |port: u16| story.tries.iter().any(|t| t.port == port && matches!(t.end, End::Broken));
         right.retain(|s| !broken(s.2));
         right.sort();
-        let seen: Vec<_> = seen.into_iter().filter(|s| !broken(s.2)).collect();
+        let clear = |s: &truth::Served| !broken(s.2) && (attempt == "established" || !other.contains(s));
+        let seen: Vec<_> = seen.into_iter().filter(clear).collect();
         if seen != right {
             return Err(Failure::new(format!("at {}, {attempt}: {seen:?}\nof the story: {right:?}", place.name())));
         }

@@ -5,7 +5,7 @@
 
 use crate::block::{Block, Fate};
 use crate::hosts::Host;
-use crate::scenario::{Act, Odd, Scenario, Stage, Step};
+use crate::scenario::{Act, Odd, Scenario, Step};
 
 /// Stands for whatever port the endpoint mapper named.
 pub(crate) const MAPPED: u16 = 49_152;
@@ -23,7 +23,6 @@ pub(crate) enum End {
 /// A connection somebody tries.
 #[derive(Clone, Debug)]
 pub(crate) struct Try {
-    pub(crate) stage: Stage,
     pub(crate) from: Host,
     pub(crate) to: Host,
     pub(crate) port: u16,
@@ -68,8 +67,8 @@ impl Story {
         for port in ports {
             let end = end(step, port, blocks);
             let worked = matches!(end, End::Worked);
-            let Step { stage, from, to, odd, .. } = *step;
-            self.tries.push(Try { stage, from, to, port, end, odd });
+            let Step { from, to, odd, .. } = *step;
+            self.tries.push(Try { from, to, port, end, odd });
             if worked == any {
                 return worked;
             }

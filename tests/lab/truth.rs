@@ -132,11 +132,6 @@ impl Truth {
         self.filtered(|c| c.reset && !c.answered)
     }
 
-    /// Attempts that are neither: a test that expects none finds what it did not think of.
-    pub(crate) fn unclear(&self) -> Vec<Served> {
-        self.filtered(|c| !c.worked() && !c.unanswered(self.last))
-    }
-
     fn filtered(&self, keep: impl Fn(&Connection) -> bool) -> Vec<Served> {
         let kept = self.connections.iter().filter(|(_, c)| keep(c));
         let mut all: Vec<_> = kept.map(|(&(from, _, to, port), _)| (from, to, port)).collect();
