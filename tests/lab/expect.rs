@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use crate::block::Fate;
 use crate::hosts::{Host, Place, Topology};
-use crate::rows::{Need, Row};
+use crate::rows::{Need, Operation, Row};
 use crate::scenario::Odd;
 use crate::story::{End, Story, Try};
 
@@ -54,7 +54,20 @@ pub(crate) struct View {
     pub(crate) places: Vec<Place>,
     /// The site says that everything these places carry is captured, and when the restore ran.
     pub(crate) declared: bool,
+    /// The captures end after this many steps of the restore.
+    pub(crate) cut: Option<usize>,
+    /// The site says that another kind of restore was run.
+    pub(crate) claimed: Option<Operation>,
 }
+
+impl View {
+    pub(crate) fn of(places: Vec<Place>, declared: bool) -> Self {
+        Self { places, declared, cut: None, claimed: None }
+    }
+}
+
+/// Class of a connection that a rule allows in another operation: unexpected, and a warning only.
+pub(crate) const OTHERWISE: &str = "unexpected (another operation)";
 
 /// Outcome of a row.
 pub(crate) type Outcome = &'static str;
@@ -83,6 +96,11 @@ impl Facts<'_> {
         let flows = self.flows(&rows);
         let verdict = self.verdict(&rows, &settled, &flows);
         Expected { rows: rows.into_iter().zip(settled).collect(), flows, verdict }
+    }
+
+    /// Whether the captures hold the whole restore, as far as the site says when it was.
+    fn covered(&self) -> bool {
+        self.view.declared && self.view.cut.is_none()
     }
 
     fn on_the_wire(&self, row: &Row) -> bool {
@@ -224,7 +242,7 @@ impl Facts<'_> {
             None if !self.restore_seen(rows) => "inconclusive",
             None if sights.contains(&None) => "inconclusive",
             // Without a window only a later step shows that this one was due.
-            None if !self.view.declared && !self.later_seen(rows, row) => "inconclusive",
+            None if !self.covered() && !self.later_seen(rows, row) => "inconclusive",
             None => "missing",
         }
     }
@@ -301,17 +319,24 @@ impl Facts<'_> {
     fn flows(&self, rows: &[Row]) -> BTreeSet<(Host, Host, u16, &'static str, &'static str)> {
         let mut flows = BTreeSet::new();
         for t in &self.story.tries {
-            let related = rows.iter().filter(|r| r.companion).any(|r| self.is_of(r, t))
-                && !rows.iter().filter(|r| !r.companion).any(|r| self.is_of(r, t));
-            let class = match (t.odd, related) {
-                (Odd::No, false) => "expected",
-                (Odd::No, true) => "related",
-                _ => "unexpected",
-            };
+            let class = self.class(rows, t);
             let ends = (self.topology.machine(t.from), self.topology.machine(t.to));
             flows.extend(self.shown(t).into_iter().map(|s| (ends.0, ends.1, t.port, s.name(), class)));
         }
         flows
+    }
+
+    /// What a connection is to the matrix. In instant recovery and Enterprise Manager's restores the other sources of a
+    /// deployment may act, too; in an export nobody has business with the target.
+    fn class(&self, rows: &[Row], t: &Try) -> &'static str {
+        let named = |companion| rows.iter().any(|r| r.companion == companion && self.is_of(r, t));
+        let may = matches!(self.view.claimed, Some(Operation::InstantRecovery | Operation::EnterpriseManager));
+        match t.odd {
+            Odd::NoRule | Odd::WrongProtocol => "unexpected",
+            Odd::No if named(false) || (may && !named(true)) => "expected",
+            Odd::No if named(true) => "related",
+            Odd::No => OTHERWISE,
+        }
     }
 
     fn is_of(&self, row: &Row, t: &Try) -> bool {

@@ -30,6 +30,7 @@ pub(crate) enum Outcome {
 pub(crate) struct Played {
     pub(crate) step: Step,
     pub(crate) outcome: Outcome,
+    pub(crate) began: SystemTime,
     pub(crate) took: Duration,
 }
 
@@ -37,7 +38,7 @@ pub(crate) struct Played {
 pub(crate) struct Log {
     pub(crate) steps: Vec<Played>,
     /// When the restore itself ran, without the frame around it.
-    pub(crate) restore: (SystemTime, SystemTime),
+    pub(crate) ran: (SystemTime, SystemTime),
 }
 
 impl Log {
@@ -47,21 +48,25 @@ impl Log {
         self.steps.iter().find(failed).map(|p| p.step.stage)
     }
 
+    /// The steps of the restore itself.
+    pub(crate) fn restore(&self) -> impl Iterator<Item = &Played> {
+        self.steps.iter().filter(|p| !matches!(p.step.stage, Stage::Before | Stage::After))
+    }
+
     /// Of each step of the restore: whether it worked, or `None` where it was not played.
     pub(crate) fn of_restore(&self) -> Vec<Option<bool>> {
-        let restore = self.steps.iter().filter(|p| !matches!(p.step.stage, Stage::Before | Stage::After));
         let worked = |p: &Played| match p.outcome {
             Outcome::Worked(_) => Some(true),
             Outcome::Failed(_) => Some(false),
             Outcome::NotPlayed => None,
         };
-        restore.map(worked).collect()
+        self.restore().map(worked).collect()
     }
 }
 
 impl fmt::Display for Log {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for Played { step, outcome, took } in &self.steps {
+        for Played { step, outcome, took, .. } in &self.steps {
             let (from, to) = (step.from.name(), step.to.name());
             let outcome = match outcome {
                 Outcome::Worked(None) => "worked".to_owned(),
@@ -87,7 +92,7 @@ pub(crate) fn play(scenario: &Scenario, topology: &Topology, work: &Path) -> Res
     let mut stopped = false;
     for step in &scenario.restore {
         if stopped {
-            steps.push(Played { step: step.clone(), outcome: Outcome::NotPlayed, took: Duration::ZERO });
+            steps.push(Played { step: step.clone(), outcome: Outcome::NotPlayed, began: SystemTime::now(), took: Duration::ZERO });
             continue;
         }
         let played = play_step(step, topology, work, steps.len())?;
@@ -99,15 +104,15 @@ pub(crate) fn play(scenario: &Scenario, topology: &Topology, work: &Path) -> Res
     for step in &scenario.after {
         steps.push(play_step(step, topology, work, steps.len())?);
     }
-    Ok(Log { steps, restore: (began, ended) })
+    Ok(Log { steps, ran: (began, ended) })
 }
 
 fn play_step(step: &Step, topology: &Topology, work: &Path, number: usize) -> Result<Played> {
     let pair = Pair { from: step.from, to: step.to, address: topology.address(step.to)?, work, number };
-    let began = Instant::now();
+    let (clock, began) = (SystemTime::now(), Instant::now());
     let outcome = match inside(Place::At(topology.machine(step.from)), || perform(&step.act, &pair)) {
         Ok(port) => Outcome::Worked(port),
         Err(failure) => Outcome::Failed(failure.to_string()),
     };
-    Ok(Played { step: step.clone(), outcome, took: began.elapsed() })
+    Ok(Played { step: step.clone(), outcome, began: clock, took: began.elapsed() })
 }

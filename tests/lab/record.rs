@@ -35,7 +35,7 @@ pub(crate) fn keep(situation: &Situation, recording: &Recording) -> Result<()> {
         fs::write(&kept, bytes).context(format!("cannot write {}", kept.display()))?;
     }
     write(&dir.join(format!("{}.site.toml", situation.file)), &site_of(situation, recording)?)?;
-    let roles = site::roles(&CLEAN, &(CLEAN.topology)())?;
+    let roles = site::roles(&CLEAN, None, &(CLEAN.topology)())?;
     write(&dir.join("site.toml"), &format!("# The lab's roles; {FITTING}.\n{roles}"))?;
     write(&dir.join("README.md"), &page())
 }
@@ -47,9 +47,17 @@ fn discloses(capture: &[u8]) -> Option<String> {
     let found = words.into_iter().find(|word| {
         // Names in SMB are two bytes a letter.
         let wide: Vec<u8> = word.bytes().flat_map(|b| [b, 0]).collect();
-        [word.as_bytes(), &wide].iter().any(|w| !w.is_empty() && capture.windows(w.len()).any(|part| part == *w))
+        [word.as_bytes(), &wide].iter().any(|w| !w.is_empty() && tells(capture, w))
     });
     found.map(str::to_owned)
+}
+
+/// Whether the word stands there, other than in the greeting of an SSH client, which no option can change.
+fn tells(capture: &[u8], word: &[u8]) -> bool {
+    let greeting = |at: usize| {
+        capture.get(at.saturating_sub(24)..at).is_some_and(|before| before.windows(8).any(|w| w == b"OpenSSH_"))
+    };
+    capture.windows(word.len()).enumerate().any(|(at, part)| part == word && !greeting(at))
 }
 
 const FITTING: &str = "`<situation>.site.toml` adds when a restore ran and where it was observed";
@@ -65,7 +73,7 @@ fn kept_name(situation: &Situation, place: Place) -> String {
 /// The site file that fits one recording.
 fn site_of(situation: &Situation, recording: &Recording) -> Result<String> {
     let topology = (situation.topology)();
-    let mut text = format!("# {}\n{}", wrapped(situation.story), site::roles(situation, &topology)?);
+    let mut text = format!("# {}\n{}", wrapped(situation.story), site::roles(situation, None, &topology)?);
     text += &site::window(recording)?;
     for place in situation.kept {
         text += &site::point(situation, &topology, *place, &kept_name(situation, *place))?;
@@ -92,7 +100,7 @@ fn page() -> String {
     for situation in ALL {
         text += &format!("## {}\n\n{}\n\n", situation.file, situation.story);
         for place in situation.kept {
-            let view = View { places: vec![*place], declared: true };
+            let view = View::of(vec![*place], true);
             let verdict = table::expected(situation, &view).verdict;
             text += &format!("- `{}`: {verdict}; {}\n", kept_name(situation, *place), table::told(situation, &view));
         }

@@ -41,6 +41,7 @@ const TOOLS: &[&str] = &[
     "ssh-keygen",
     "tcpdump",
     "dumpcap",
+    "editcap",
     "tshark",
 ];
 

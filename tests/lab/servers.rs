@@ -199,7 +199,7 @@ impl Servers {
         }
         let text = format!(
             "ListenAddress {}\nHostKey {key}\nAuthorizedKeysFile {login}.pub\nPidFile none\n\
-             StrictModes no\nUsePAM no\nPasswordAuthentication no\nPermitRootLogin yes\nUseDNS no\n",
+             StrictModes no\nUsePAM no\nPasswordAuthentication no\nPermitRootLogin yes\nUseDNS no\nDebianBanner no\n",
             SocketAddr::from((at.address, port))
         );
         fs::write(&conf, text).context("cannot write sshd_config")?;

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::failure::{Context, Result};
 use crate::hosts::{Host, Place, Topology};
 use crate::lab::Recording;
+use crate::rows::Operation;
 use crate::situation::Situation;
 
 /// What the site calls a host, where it has to call it anything.
@@ -21,9 +22,9 @@ pub(crate) fn label(host: Host) -> &'static str {
     }
 }
 
-/// Scenario, operation, hosts and roles.
-pub(crate) fn roles(situation: &Situation, topology: &Topology) -> Result<String> {
-    let operation = situation.operation;
+/// Scenario, operation (or another one that the site claims), hosts and roles.
+pub(crate) fn roles(situation: &Situation, claimed: Option<Operation>, topology: &Topology) -> Result<String> {
+    let operation = claimed.unwrap_or(situation.operation);
     let mut text = format!("scenario   = \"{}\"\n", operation.scenario());
     text += &format!("operations = [\"{}\"]\n{}", operation.name(), situation.facts);
     let labelled = labelled(situation, topology)?;
@@ -81,7 +82,7 @@ pub(crate) fn place(situation: &Situation, topology: &Topology, place: Place) ->
 
 /// When the restore ran.
 pub(crate) fn window(recording: &Recording) -> Result<String> {
-    let (began, ended) = recording.log.restore;
+    let (began, ended) = recording.log.ran;
     // Whole milliseconds outward: what happens in the last one is still the restore's.
     let ended = ended + Duration::from_millis(1);
     Ok(format!("\n[[window]]\nfrom = \"{}\"\nto   = \"{}\"\n", rfc3339(began)?, rfc3339(ended)?))

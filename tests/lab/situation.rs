@@ -117,7 +117,7 @@ pub(crate) const INSTANT_ISCSI_HALF_OPEN: Situation = Situation {
     operation: Operation::InstantRecovery,
     scenario: || mount_server_deploys(true),
     blocks: || vec![block(Place::Router, TargetWindows, MountServer, 3260, Fate::ReturnDrop)],
-    kept: &[Place::At(MountServer), Place::At(TargetWindows)],
+    kept: &[Place::At(TargetWindows)],
     stops_at: Some(Stage::Iscsi),
     ..BASE
 };
@@ -144,7 +144,7 @@ pub(crate) const EXPORT_MAPPER_PROHIBITED: Situation = Situation {
     cast: &[Console, BackupServer, MountServer, Repository, StagingServer],
     scenario: || export_staged().calling_through_pipes(),
     blocks: || vec![block(Place::Router, Console, StagingServer, 135, Fate::Prohibited)],
-    kept: &[Place::At(Console), Place::At(StagingServer)],
+    kept: &[Place::At(Console)],
     ..BASE
 };
 
@@ -252,6 +252,6 @@ pub(crate) const STRANGERS: Situation = Situation {
         image_level_windows().beside(alien)
     },
     blocks: || vec![block(Place::Router, MountServer, Repository, 6162, Fate::ResetMidstream)],
-    kept: &[Place::Router],
+    kept: &[Place::Mirror],
     ..BASE
 };

@@ -76,8 +76,8 @@ fn second_opinion(situation: &Situation, story: &Story, place: Place, recording:
     let seconds = |time: std::time::SystemTime| {
         Ok::<_, Failure>(time.duration_since(UNIX_EPOCH).context("the clock")?.as_secs_f64())
     };
-    let (began, ended) = (seconds(recording.log.restore.0)?, seconds(recording.log.restore.1)?);
-    let (topology, view) = ((situation.topology)(), View { places: vec![place], declared: true });
+    let (began, ended) = (seconds(recording.log.ran.0)?, seconds(recording.log.ran.1)?);
+    let (topology, view) = ((situation.topology)(), View::of(vec![place], true));
     let facts = Facts { topology: &topology, story, view: &view };
     if facts.carries() && !(truth.first < began && ended < truth.last) {
         let text = format!("{}: {} to {} does not hold {began} to {ended}", place.name(), truth.first, truth.last);

@@ -56,6 +56,13 @@ impl Story {
         story
     }
 
+    /// The story up to a step of the restore.
+    pub(crate) fn until(scenario: &Scenario, blocks: &[Block], cut: Option<usize>) -> Self {
+        let mut scenario = scenario.clone();
+        scenario.restore.truncate(cut.unwrap_or(usize::MAX));
+        Self::of(&scenario, blocks)
+    }
+
     fn act(&mut self, step: &Step, blocks: &[Block]) -> bool {
         let (ports, any) = match &step.act {
             Act::Ping => return true,

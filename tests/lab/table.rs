@@ -10,8 +10,9 @@ use crate::story::{MAPPED, Story};
 
 /// What has to come out of a situation seen this way.
 pub(crate) fn expected(situation: &Situation, view: &View) -> Expected {
-    let (topology, story) = ((situation.topology)(), Story::of(&(situation.scenario)(), &(situation.blocks)()));
-    Facts { topology: &topology, story: &story, view }.expect(situation.operation.rows(situation.cast))
+    let story = Story::until(&(situation.scenario)(), &(situation.blocks)(), view.cut);
+    let (topology, operation) = ((situation.topology)(), view.claimed.unwrap_or(situation.operation));
+    Facts { topology: &topology, story: &story, view }.expect(operation.rows(situation.cast))
 }
 
 /// The same in words, rows of the same outcome together.
@@ -44,7 +45,8 @@ Written by `PORTWITNESS_BLESS=1 cargo test --test lab truth_table`; a test compa
 
 A place is a host, `router` (every interface of it) or `mirror` (the bridge of the first subnet). \"all hosts\" judges
 the captures of all hosts at once. \"undeclared\" means that the site says neither that the capture is complete nor
-when the restore ran: much of what is missing is then only inconclusive.
+when the restore ran: much of what is missing is then only inconclusive. \"cut after n\" means that the captures end
+after the n-th step of the restore, and \"as x\" that the site says x was run.
 
 `ok` satisfied, `fallback` satisfied by fallback, `BLOCKED`, `MISSING`, `unreached` not reached, `-` not observable,
 `?` inconclusive. The last column counts connections by class and names those that did not come about or should not
@@ -72,10 +74,13 @@ pub(crate) fn markdown() -> String {
 
 fn of_situation(situation: &Situation) -> String {
     let mut text = String::new();
-    for (n, view) in views(situation).iter().enumerate() {
+    let mut head = Vec::new();
+    for view in &views(situation) {
         let expected = expected(situation, view);
-        if n == 0 {
-            let names: Vec<_> = expected.rows.iter().map(|(row, _)| short(row)).collect();
+        let names = columns(&expected);
+        if names != head {
+            head.clone_from(&names);
+            text += if text.is_empty() { "" } else { "\n" };
             text += &format!("| place | verdict | {} | connections |\n", names.join(" | "));
             text += &format!("|---|---|{}---|\n", "---|".repeat(names.len()));
         }
@@ -84,6 +89,17 @@ fn of_situation(situation: &Situation) -> String {
         text += &format!("| {} | {} | {} | {connections} |\n", name(view), expected.verdict, outcomes.join(" | "));
     }
     text
+}
+
+/// Names of the rows. Where two differ only in who drives them and how much they are needed, that is told.
+fn columns(expected: &Expected) -> Vec<String> {
+    let names: Vec<_> = expected.rows.iter().map(|(row, _)| short(row)).collect();
+    let told = |(n, name): (usize, &String)| {
+        let twice = names.iter().filter(|x| *x == name).count() > 1;
+        let drivers: Vec<_> = expected.rows[n].0.drivers.iter().map(|d| d.name()).collect();
+        if twice { format!("{name} by {}", drivers.join(", ")) } else { name.clone() }
+    };
+    names.iter().enumerate().map(told).collect()
 }
 
 fn cell(outcome: &str) -> &str {
@@ -104,7 +120,7 @@ fn connections(expected: &Expected) -> String {
     let mut odd = Vec::new();
     for (from, to, port, attempt, class) in &expected.flows {
         *counts.entry(class).or_default() += 1;
-        if *attempt != "established" || *class == "unexpected" {
+        if *attempt != "established" || class.starts_with("unexpected") {
             let port = if *port == MAPPED { "49152".to_owned() } else { port.to_string() };
             odd.push(format!("{} to {} {port} {}", from.name(), to.name(), attempt.replace('_', " ")));
         }
