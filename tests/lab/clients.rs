@@ -52,7 +52,8 @@ impl Pair<'_> {
     }
 
     fn tls(&self, port: u16) -> Result<()> {
-        let (cert, url) = (self.server_file("tls", "cert.pem"), format!("https://{}/", SocketAddr::from((self.address, port))));
+        let (cert, url) =
+            (self.server_file("tls", "cert.pem"), format!("https://{}/", SocketAddr::from((self.address, port))));
         // --disable first: no configuration of the person who runs the test.
         let args = [
             "--disable",
@@ -76,7 +77,10 @@ impl Pair<'_> {
         // The name in the share is no address that smbclient would take from IPv6; -I says where it is.
         let (share, address) = ("//ORADB01/ADMIN$", self.address.to_string());
         let put = format!("put {} runtime-{}.bin", file.display(), self.from.name());
-        self.run("smbclient", &mut command("smbclient", &[share, "-I", &address, "-s", &conf, "-p", "445", "-U", &login, "-c", &put]))
+        self.run(
+            "smbclient",
+            &mut command("smbclient", &[share, "-I", &address, "-s", &conf, "-p", "445", "-U", &login, "-c", &put]),
+        )
     }
 
     fn rpc_call(&self) -> Result<()> {

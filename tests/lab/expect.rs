@@ -98,9 +98,10 @@ impl Facts<'_> {
         Expected { rows: rows.into_iter().zip(settled).collect(), flows, verdict }
     }
 
-    /// Whether the captures hold the whole restore, as far as the site says when it was.
-    fn covered(&self) -> bool {
-        self.view.declared && self.view.cut.is_none()
+    /// Whether the captures cover the time when a row was due: all of the restore where the site says when that was;
+    /// where it does not, only a later step tells.
+    fn covered(&self, rows: &[Row], row: &Row) -> bool {
+        if self.view.declared { self.view.cut.is_none() } else { self.later_seen(rows, row) }
     }
 
     fn on_the_wire(&self, row: &Row) -> bool {
@@ -223,7 +224,10 @@ impl Facts<'_> {
             return false;
         }
         let asked = |t: &Try| {
-            t.port == 135 && t.to == row.to && row.drivers.contains(&t.from) && self.shown(t).contains(&Shown::Established)
+            t.port == 135
+                && t.to == row.to
+                && row.drivers.contains(&t.from)
+                && self.shown(t).contains(&Shown::Established)
         };
         self.story.tries.iter().any(asked) && !self.seen(row)
     }
@@ -241,8 +245,7 @@ impl Facts<'_> {
             Some(_) => "inconclusive",
             None if !self.restore_seen(rows) => "inconclusive",
             None if sights.contains(&None) => "inconclusive",
-            // Without a window only a later step shows that this one was due.
-            None if !self.covered() && !self.later_seen(rows, row) => "inconclusive",
+            None if !self.covered(rows, row) => "inconclusive",
             None => "missing",
         }
     }

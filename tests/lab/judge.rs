@@ -14,8 +14,8 @@ use crate::failure::{Context, Failure, Result};
 use crate::hosts::{Host, Place, Topology};
 use crate::lab::Recording;
 use crate::rows::{Need, Operation, Row};
-use crate::site::{self, label};
 use crate::scenario::Stage;
+use crate::site::{self, label};
 use crate::situation::{CLEAN, Situation};
 use crate::story::{MAPPED, Story};
 use crate::table;
@@ -57,7 +57,7 @@ pub(crate) fn judge(situation: &Situation, view: &View, recording: &Recording) -
 pub(crate) fn differences(situation: &Situation, view: &View, report: &Value, status: i32) -> Result<Vec<String>> {
     let (topology, expected) = ((situation.topology)(), table::expected(situation, view));
     let mut all = Vec::new();
-    requirements(&topology, &expected, report, &mut all)?;
+    requirements(&topology, &expected, report, &mut all);
     flows(situation, &topology, &expected, report, &mut all)?;
     let exit = match expected.verdict {
         "pass" => 0,
@@ -79,20 +79,15 @@ fn list<'v>(value: &'v Value, key: &str) -> &'v [Value] {
     value.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }
 
-fn requirements(topology: &Topology, expected: &Expected, report: &Value, out: &mut Vec<String>) -> Result<()> {
+fn requirements(topology: &Topology, expected: &Expected, report: &Value, out: &mut Vec<String>) {
     let mut said: Vec<&Value> = list(report, "requirements").iter().collect();
     said.retain(|r| text(r, "outcome") != "not_applicable");
     for (row, right) in &expected.rows {
-        let mine = |r: &Value| Ok::<bool, Failure>(is_of(topology, row, r)?);
-        let mut found = Vec::new();
-        for r in &said {
-            if mine(r)? {
-                found.push(text(r, "outcome"));
-            }
-        }
+        let mine: Vec<_> = said.iter().filter(|r| is_of(topology, row, r)).collect();
+        let found: Vec<_> = mine.iter().map(|r| text(r, "outcome")).collect();
         if found != [*right] {
             let about = row.each.map(|h| format!(" ({})", h.name())).unwrap_or_default();
-            let why: Vec<_> = said.iter().filter(|r| mine(r).unwrap_or(false)).map(|r| text(r, "reason")).collect();
+            let why: Vec<_> = mine.iter().map(|r| text(r, "reason")).collect();
             out.push(format!("{} {}{about}: {found:?}; right: {right}; it says: {why:?}", row.rule, row.service));
         }
     }
@@ -100,21 +95,20 @@ fn requirements(topology: &Topology, expected: &Expected, report: &Value, out: &
         let names: Vec<_> = said.iter().map(|r| format!("{} {}", text(r, "rule"), text(r, "service"))).collect();
         out.push(format!("{} rows, {} expected; it has {names:?}", said.len(), expected.rows.len()));
     }
-    Ok(())
 }
 
 /// Whether a requirement of the report is about this row: rule, service, need and, where there are several, the host.
-fn is_of(topology: &Topology, row: &Row, said: &Value) -> Result<bool> {
+fn is_of(topology: &Topology, row: &Row, said: &Value) -> bool {
     let need = if row.need == Need::Required { "required" } else { "expected" };
     if (text(said, "rule"), text(said, "service"), text(said, "need")) != (row.rule, row.service, need) {
-        return Ok(false);
+        return false;
     }
-    let Some(host) = row.each else { return Ok(true) };
+    let Some(host) = row.each else { return true };
     let from = list(said, "from").iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" ");
     let ends = format!("{from} {}", text(said, "to"));
-    let addresses = topology.addresses(host)?.into_iter().map(|a| a.to_string());
     let words: Vec<_> = ends.split(|c: char| !(c.is_alphanumeric() || ".:-".contains(c))).collect();
-    Ok([label(host).to_owned()].into_iter().chain(addresses).any(|name| words.contains(&name.as_str())))
+    let addresses = topology.addresses(host).unwrap_or_default();
+    words.contains(&label(host)) || addresses.iter().any(|a| words.contains(&a.to_string().as_str()))
 }
 
 /// The class as the report names it.
@@ -160,7 +154,39 @@ fn flows(
 
 /// Where the program is known to differ from the table, and why the table is right. An entry that no longer holds
 /// fails its test, so that the list stays short.
-const OPEN: &[(&str, &str, &str)] = &[];
+const OPEN: &[(&str, &[&str], &str)] = &[
+    (
+        "enterprise-runtime-refused",
+        &[
+            "mount-server, undeclared, cut after 1",
+            "target-windows, undeclared, cut after 1",
+            "router, undeclared, cut after 1",
+            "mirror, undeclared, cut after 1",
+        ],
+        FIRST_445,
+    ),
+    (
+        "instant-iscsi-half-open",
+        &[
+            "mount-server, undeclared, cut after 2",
+            "target-windows, undeclared, cut after 2",
+            "router, undeclared, cut after 2",
+            "mirror, undeclared, cut after 2",
+            "mount-server, undeclared, cut after 4",
+            "router, undeclared, cut after 4",
+            "mirror, undeclared, cut after 4",
+        ],
+        FIRST_445,
+    ),
+    (
+        "plugin-linux-prohibited",
+        &["backup-server", "backup-server, undeclared"],
+        "the plug-in's control channel is no sign of a restore: backups use it all day",
+    ),
+];
+
+/// Without a window, only a later step proves that a step was due.
+const FIRST_445: &str = "the mount server's 445 is deployment here, not proof that the installer's stage was reached";
 
 /// Judges a recording from every view and tells all that is wrong.
 pub(crate) fn hold(situation: &Situation, recording: &Recording) -> Result<()> {
@@ -168,7 +194,7 @@ pub(crate) fn hold(situation: &Situation, recording: &Recording) -> Result<()> {
     for view in views(situation) {
         let (report, status) = judge(situation, &view, recording)?;
         let (name, all) = (name(&view), differences(situation, &view, &report, status)?);
-        let open = OPEN.iter().any(|(file, place, _)| (*file, *place) == (situation.file, name.as_str()));
+        let open = OPEN.iter().any(|(file, views, _)| *file == situation.file && views.contains(&name.as_str()));
         if !all.is_empty() {
             keep_finding(situation, &view, recording)?;
         }
@@ -221,8 +247,7 @@ pub(crate) fn views(situation: &Situation) -> Vec<View> {
         }
     }
     if situation.file == CLEAN.file {
-        let others =
-            [Operation::Publish, Operation::InstantRecovery, Operation::EnterpriseManager, Operation::Export];
+        let others = [Operation::Publish, Operation::InstantRecovery, Operation::EnterpriseManager, Operation::Export];
         all.extend(others.map(|other| View { claimed: Some(other), ..View::of(vec![Place::Router], true) }));
     }
     all

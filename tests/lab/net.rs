@@ -17,7 +17,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::cmd::command;
 use crate::failure::{Context, Failure, Result};
-use crate::hosts::{Family, HostSpec, Host, Look, Place, Topology};
+use crate::hosts::{Family, Host, HostSpec, Look, Place, Topology};
 
 const BRIDGED_FRAMES: [&str; 2] = ["net/bridge/bridge-nf-call-iptables", "net/bridge/bridge-nf-call-ip6tables"];
 

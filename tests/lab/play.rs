@@ -92,7 +92,12 @@ pub(crate) fn play(scenario: &Scenario, topology: &Topology, work: &Path) -> Res
     let mut stopped = false;
     for step in &scenario.restore {
         if stopped {
-            steps.push(Played { step: step.clone(), outcome: Outcome::NotPlayed, began: SystemTime::now(), took: Duration::ZERO });
+            steps.push(Played {
+                step: step.clone(),
+                outcome: Outcome::NotPlayed,
+                began: SystemTime::now(),
+                took: Duration::ZERO,
+            });
             continue;
         }
         let played = play_step(step, topology, work, steps.len())?;

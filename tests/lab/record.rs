@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::expect::View;
 use crate::failure::{Context, Failure, Result};
-use crate::lab::Recording;
 use crate::hosts::Place;
+use crate::lab::Recording;
 use crate::site;
 use crate::situation::{ALL, CLEAN, Situation};
 use crate::table;

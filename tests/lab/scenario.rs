@@ -132,7 +132,9 @@ fn data(from: Host) -> Step {
 ///
 /// The order of the stages is the one documented for the product's workflow.
 pub(crate) fn image_level_windows() -> Scenario {
-    Scenario::of([vec![login()], deploy(Console, TargetWindows), vec![data(MountServer)], mount(TargetWindows)].concat())
+    Scenario::of(
+        [vec![login()], deploy(Console, TargetWindows), vec![data(MountServer)], mount(TargetWindows)].concat(),
+    )
 }
 
 /// The same with two databases on two servers, one after the other, from one backup.
@@ -151,7 +153,9 @@ pub(crate) fn mount_server_deploys(console: bool) -> Scenario {
 
 /// Export through a staging server; the target is not touched.
 pub(crate) fn export_staged() -> Scenario {
-    Scenario::of([vec![login()], deploy(Console, StagingServer), vec![data(MountServer)], mount(StagingServer)].concat())
+    Scenario::of(
+        [vec![login()], deploy(Console, StagingServer), vec![data(MountServer)], mount(StagingServer)].concat(),
+    )
 }
 
 /// Image-level restore to a Linux target: everything there travels over SSH.

@@ -50,7 +50,8 @@ pub(crate) fn standard(cast: &[Host], blocks: &[Block]) -> Vec<Server> {
         all.push(Server::Samba(windows));
         all.extend([6160, 1035].map(|port| Server::Receiver(windows, port)));
     }
-    let absent = |host, port| blocks.iter().any(|b| b.fate == Fate::NotServed && b.to == host && b.ports.contains(&port));
+    let absent =
+        |host, port| blocks.iter().any(|b| b.fate == Fate::NotServed && b.to == host && b.ports.contains(&port));
     all.retain(|s| cast.contains(&s.host()) && !matches!(s, Server::Receiver(host, port) if absent(*host, *port)));
     all
 }

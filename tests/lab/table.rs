@@ -15,10 +15,10 @@ pub(crate) fn expected(situation: &Situation, view: &View) -> Expected {
     Facts { topology: &topology, story: &story, view }.expect(operation.rows(situation.cast))
 }
 
-/// The same in words, rows of the same outcome together.
+/// What is in sight of it in words, rows of the same outcome together.
 pub(crate) fn told(situation: &Situation, view: &View) -> String {
     let mut by_outcome: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for (row, outcome) in &expected(situation, view).rows {
+    for (row, outcome) in expected(situation, view).rows.iter().filter(|(_, o)| *o != "not_observable") {
         by_outcome.entry(outcome).or_default().push(short(row));
     }
     let told = by_outcome.iter().map(|(outcome, rows)| format!("{}: {}", outcome.replace('_', " "), rows.join(", ")));

@@ -80,7 +80,8 @@ impl Truth {
 
     fn add(&mut self, line: &str) -> Result<()> {
         let words: Vec<_> = line.split('\t').collect();
-        let &[time, protocols, v4, v6, from_port, to4, to6, to_port, flags, length, mapped, rpc, icmp, code] = words.as_slice()
+        let &[time, protocols, v4, v6, from_port, to4, to6, to_port, flags, length, mapped, rpc, icmp, code] =
+            words.as_slice()
         else {
             return Err(Failure::new("has other columns"));
         };
