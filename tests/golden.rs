@@ -110,6 +110,23 @@ const CASES: &[Row] = &[
     ("data-mover-fallback", "console", "pcapng", 0, &CONSOLE_SIDE),
 ];
 
+/// One recording per further situation and its exit status; `captures/README.md` says what each shows.
+const RANGE: &[(&str, &str, i32)] = &[
+    ("publish-installer-reset", "mount-server.pcap", 1),
+    ("instant-iscsi-half-open", "target-windows.pcap", 1),
+    ("enterprise-runtime-refused", "mirror.pcap", 1),
+    ("export-mapper-prohibited", "console.pcapng", 0),
+    ("linux-shared-host", "target-linux.pcap", 0),
+    ("own-firewall", "mirror.pcap", 1),
+    ("plugin-windows", "target-windows.pcap", 0),
+    ("plugin-linux-prohibited", "target-linux.pcap", 1),
+    ("two-targets", "console.pcapng", 1),
+    ("ipv6-lossy", "target-windows.pcap", 0),
+    ("dual-stack-unreachable", "console.pcapng", 1),
+    ("nat-black-hole", "target-windows.pcap", 1),
+    ("strangers", "mirror.pcap", 1),
+];
+
 /// Runs `verify` on a bundled capture, from the project's root so that paths in reports are relative.
 fn verify(situation: &str, capture: &str, more: &[&str]) -> (String, i32) {
     let site = format!("captures/{situation}.site.toml");
@@ -221,6 +238,26 @@ fn reports_stay_word_for_word() {
             compare(&kept(&format!("{name}.{ending}")), &text);
         }
     }
+}
+
+#[test]
+fn the_range_of_situations_stays_word_for_word() {
+    for (situation, place, status) in RANGE {
+        let capture = format!("captures/{situation}.{place}");
+        for (format, ending) in [("text", "txt"), ("json", "json")] {
+            let (text, got) = verify(situation, &capture, &["--format", format]);
+            assert_eq!(got, *status, "{capture}: {text}");
+            let name = Path::new(&capture).file_stem().unwrap().to_str().unwrap();
+            compare(&kept(&format!("{name}.{ending}")), &text);
+        }
+    }
+}
+
+#[test]
+fn the_bundled_captures_are_small() {
+    let entries = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("captures")).unwrap();
+    let sizes: Vec<u64> = entries.map(|e| e.unwrap().metadata().unwrap().len()).collect();
+    assert!(sizes.iter().all(|s| *s < 300_000) && sizes.iter().sum::<u64>() < 4_000_000, "{sizes:?}");
 }
 
 #[test]

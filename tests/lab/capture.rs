@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use crate::cmd::{Running, command};
 use crate::failure::{Context, Failure, Result};
-use crate::net::{Host, Place, inside};
+use crate::hosts::{Host, Place};
+use crate::net::inside;
 use crate::scrub::scrub;
 
 const START: Duration = Duration::from_secs(5);
@@ -32,7 +33,11 @@ impl Capture {
         let tcpdump = ["-n", "-Z", "root", "-U", "-B", "16384", "-s", "65535", "-w", &path];
         let (mut cmd, sign) = match place {
             Place::Router => (command("tcpdump", &["-i", "any", "-y", "LINUX_SLL2"]), "listening on"),
+            Place::Mirror => (command("tcpdump", &["-i", "br0"]), "listening on"),
             Place::At(Host::Console) => (command("dumpcap", &["-q", "-i", "eth0", "-w", &path]), "File:"),
+            Place::At(Host::StagingServer | Host::TargetLinux) => {
+                (command("tcpdump", &["-i", "eth0", "--time-stamp-precision=nano"]), "listening on")
+            }
             Place::At(_) => (command("tcpdump", &["-i", "eth0"]), "listening on"),
         };
         if !dumpcap(place) {

@@ -3,14 +3,14 @@
 //! Every function here is called inside the namespace of the originating host.
 
 use std::fs;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use crate::cmd::{command, run};
 use crate::failure::{Context, Result};
-use crate::net::Host;
+use crate::hosts::Host;
 use crate::scenario::Act;
 use crate::servers::{IQN, PASSWORD, USER, samba_folders};
 use crate::{iscsi, peer};
@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(25);
 pub(crate) struct Pair<'a> {
     pub(crate) from: Host,
     pub(crate) to: Host,
-    pub(crate) address: Ipv4Addr,
+    pub(crate) address: IpAddr,
     pub(crate) work: &'a Path,
     /// Makes log names unique within a play.
     pub(crate) number: usize,
@@ -43,16 +43,17 @@ pub(crate) fn perform(act: &Act, pair: &Pair<'_>) -> Result<Option<u16>> {
 
 impl Pair<'_> {
     fn run(&self, name: &str, cmd: &mut Command) -> Result<()> {
-        let name = format!("step-{}-{}-{name}", self.number, self.from.role());
+        let name = format!("step-{}-{}-{name}", self.number, self.from.name());
         run(&name, &self.work.join("logs"), cmd, PATIENCE).map(drop)
     }
 
     fn server_file(&self, kind: &str, name: &str) -> String {
-        self.work.join(self.to.role()).join(kind).join(name).to_string_lossy().into_owned()
+        self.work.join(self.to.name()).join(kind).join(name).to_string_lossy().into_owned()
     }
 
     fn tls(&self, port: u16) -> Result<()> {
-        let (cert, url) = (self.server_file("tls", "cert.pem"), format!("https://{}:{port}/", self.address));
+        let (cert, url) =
+            (self.server_file("tls", "cert.pem"), format!("https://{}/", SocketAddr::from((self.address, port))));
         // --disable first: no configuration of the person who runs the test.
         let args = [
             "--disable",
@@ -73,9 +74,13 @@ impl Pair<'_> {
         let (conf, login) = (self.samba_conf()?, format!("{USER}%{PASSWORD}"));
         let file = self.work.join(format!("runtime-{}.bin", self.number));
         fs::write(&file, vec![0; bytes]).context("cannot write the file to deploy")?;
-        let share = format!("//{}/ADMIN$", self.address);
-        let put = format!("put {} runtime-{}.bin", file.display(), self.from.role());
-        self.run("smbclient", &mut command("smbclient", &[&share, "-s", &conf, "-p", "445", "-U", &login, "-c", &put]))
+        // The name in the share is no address that smbclient would take from IPv6; -I says where it is.
+        let (share, address) = ("//ORADB01/ADMIN$", self.address.to_string());
+        let put = format!("put {} runtime-{}.bin", file.display(), self.from.name());
+        self.run(
+            "smbclient",
+            &mut command("smbclient", &[share, "-I", &address, "-s", &conf, "-p", "445", "-U", &login, "-c", &put]),
+        )
     }
 
     fn rpc_call(&self) -> Result<()> {
@@ -96,9 +101,9 @@ impl Pair<'_> {
 
     /// Samba's clients too keep state and tell their name; both are the lab's own.
     fn samba_conf(&self) -> Result<String> {
-        let dir = self.work.join(self.from.role()).join("samba-client");
+        let dir = self.work.join(self.from.name()).join("samba-client");
         let folders = samba_folders(&dir)?;
-        let name = self.from.role().to_uppercase();
+        let name = self.from.name().to_uppercase();
         let conf = dir.join("smb.conf");
         let text = format!("[global]\n  netbios name = {name}\n  workgroup = LAB\n  disable netbios = yes\n{folders}");
         fs::write(&conf, text).context("cannot write a client's smb.conf")?;

@@ -4,7 +4,7 @@
 //! and reads a little at first, and a kept capture has to stay small.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use crate::failure::{Context, Failure, Result};
@@ -24,7 +24,7 @@ struct Session {
 }
 
 /// Reads `blocks` blocks from the first disk of `target`.
-pub(crate) fn read(to: Ipv4Addr, port: u16, target: &str, blocks: u16) -> Result<()> {
+pub(crate) fn read(to: IpAddr, port: u16, target: &str, blocks: u16) -> Result<()> {
     let peer = SocketAddr::from((to, port));
     let stream = TcpStream::connect_timeout(&peer, PATIENCE).context(format!("cannot connect to {peer}"))?;
     stream.set_read_timeout(Some(PATIENCE)).context("cannot set a timeout")?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::block::Block;
 use crate::capture::{Capture, stop_all};
 use crate::failure::{Failure, Result};
-use crate::net::{Place, Topology};
+use crate::hosts::{Host, Place, Topology};
 use crate::play::{Log, play};
 use crate::scenario::Scenario;
 use crate::servers::{Server, Servers, standard};
@@ -27,9 +27,11 @@ pub(crate) struct Recording {
 }
 
 impl Lab {
-    /// The usual hosts with the usual servers.
-    pub(crate) fn up(work: &Path) -> Result<Self> {
-        Self::up_with(Topology::routed(), &standard(), work)
+    /// The usual network with the servers of these hosts, and the blocks in force.
+    pub(crate) fn up(topology: Topology, cast: &[Host], blocks: &[Block], work: &Path) -> Result<Self> {
+        let mut lab = Self::up_with(topology, &standard(cast, blocks), work)?;
+        blocks.iter().try_for_each(|b| lab.block(b))?;
+        Ok(lab)
     }
 
     /// Another network or other servers.

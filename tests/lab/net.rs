@@ -9,7 +9,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::net::Ipv4Addr;
 use std::os::fd::AsFd;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -17,101 +17,18 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::cmd::command;
 use crate::failure::{Context, Failure, Result};
+use crate::hosts::{Family, Host, HostSpec, Look, Place, Topology};
 
-const ROUTER: &str = "router";
-const BRIDGED_FRAMES: &str = "net/bridge/bridge-nf-call-iptables";
-
-/// A host of the lab, named by the role it plays in a restore.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Host {
-    Console,
-    BackupServer,
-    MountServer,
-    Repository,
-    TargetWindows,
-    StagingServer,
-    TargetLinux,
-}
-
-/// Where a program can run or a capture be taken: a host, or the router between the subnets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Place {
-    At(Host),
-    Router,
-}
-
-impl Host {
-    /// Role name as the site file spells it; also the name of the namespace.
-    pub(crate) fn role(self) -> &'static str {
-        match self {
-            Self::Console => "console",
-            Self::BackupServer => "backup-server",
-            Self::MountServer => "mount-server",
-            Self::Repository => "repository",
-            Self::TargetWindows => "target-windows",
-            Self::StagingServer => "staging-server",
-            Self::TargetLinux => "target-linux",
-        }
-    }
-}
-
-impl Place {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::At(host) => host.role(),
-            Self::Router => ROUTER,
-        }
-    }
-}
-
-/// What the packets of a host look like.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Look {
-    Windows,
-    Linux,
-}
-
-/// One host and its place in the network.
-#[derive(Clone, Copy)]
-pub(crate) struct HostSpec {
-    pub(crate) host: Host,
-    pub(crate) address: Ipv4Addr,
-    pub(crate) look: Look,
-}
-
-/// Hosts and the subnets (all /24, the router is .1) they sit in. Another topology is another table.
-pub(crate) struct Topology {
-    pub(crate) hosts: Vec<HostSpec>,
-}
+const BRIDGED_FRAMES: [&str; 2] = ["net/bridge/bridge-nf-call-iptables", "net/bridge/bridge-nf-call-ip6tables"];
 
 impl Topology {
-    /// Backup infrastructure in one subnet, database machines in the other, a router between them.
-    pub(crate) fn routed() -> Self {
-        let spec = |host, subnet, last, look| HostSpec { host, address: Ipv4Addr::new(10, 77, subnet, last), look };
-        Self {
-            hosts: vec![
-                spec(Host::Console, 0, 10, Look::Windows),
-                spec(Host::BackupServer, 0, 11, Look::Windows),
-                spec(Host::MountServer, 0, 12, Look::Windows),
-                spec(Host::Repository, 0, 13, Look::Linux),
-                spec(Host::TargetWindows, 1, 20, Look::Windows),
-                spec(Host::StagingServer, 1, 21, Look::Windows),
-                spec(Host::TargetLinux, 1, 22, Look::Linux),
-            ],
-        }
-    }
-
-    pub(crate) fn address(&self, host: Host) -> Result<Ipv4Addr> {
-        let spec = self.hosts.iter().find(|s| s.host == host);
-        Ok(spec.context(format!("{} is not in this topology", host.role()))?.address)
-    }
-
     /// Whether a rule on the router would meet packets between two hosts.
     pub(crate) fn can_filter(&self, from: Host, to: Host) -> Result<bool> {
-        if gateway(self.address(from)?) != gateway(self.address(to)?) {
+        if !self.neighbours(from, to)? {
             return Ok(true);
         }
-        let setting = || Ok(fs::read_to_string(format!("/proc/sys/{BRIDGED_FRAMES}")).unwrap_or_default());
+        let [v4, _] = BRIDGED_FRAMES;
+        let setting = || Ok(fs::read_to_string(format!("/proc/sys/{v4}")).unwrap_or_default());
         Ok(inside(Place::Router, setting)?.trim() == "1")
     }
 
@@ -125,20 +42,39 @@ impl Topology {
     /// Builds the namespaces and the wires. Only to be called inside the seal.
     pub(crate) fn build(&self) -> Result<()> {
         ip_batch(None, &self.plan_namespaces())?;
-        inside(Place::Router, tune_router)?;
+        let v6 = self.family != Family::V4;
+        inside(Place::Router, || tune_router(v6))?;
         for spec in &self.hosts {
-            inside(Place::At(spec.host), || tune(spec.look))?;
+            inside(Place::At(spec.host), || tune(spec.look, v6))?;
         }
-        ip_batch(Some(ROUTER), &self.plan_router())?;
+        ip_batch(Some(Place::Router.namespace()), &self.plan_router())?;
         for spec in &self.hosts {
-            ip_batch(Some(spec.host.role()), &plan_host(spec))?;
+            ip_batch(Some(spec.host.name()), &plan_host(spec, v6))?;
             inside(Place::At(spec.host), || offload_off("eth0"))?;
         }
-        inside(Place::Router, || self.hosts.iter().try_for_each(|s| offload_off(&port_name(s))))
+        inside(Place::Router, || self.hosts.iter().try_for_each(|s| offload_off(&port_name(s))))?;
+        if self.nat { self.translate() } else { Ok(()) }
+    }
+
+    /// Source addresses of the first subnet become addresses of the second, one for one.
+    fn translate(&self) -> Result<()> {
+        let inner: Vec<_> = self.hosts.iter().filter(|s| s.address.octets()[2] == 0).collect();
+        let mut rules = String::from(
+            "table ip translation {\n  chain leaving {\n    type nat hook postrouting priority 100; policy accept;\n",
+        );
+        let mut plan = String::new();
+        for spec in inner {
+            let (own, outer) = (spec.address, spec.translated());
+            rules += &format!("    ip saddr {own} ip daddr 10.77.1.0/24 snat to {outer}\n");
+            plan += &format!("addr add {outer}/32 dev br1\n");
+        }
+        rules += "  }\n}\n";
+        ip_batch(Some(Place::Router.namespace()), &plan)?;
+        inside(Place::Router, || feed(&mut command("nft", &["-f", "-"]), &rules))
     }
 
     fn plan_namespaces(&self) -> String {
-        let names = self.hosts.iter().map(|s| s.host.role()).chain([ROUTER]);
+        let names = self.hosts.iter().map(|s| s.host.name()).chain([Place::Router.namespace()]);
         names.map(|n| format!("netns add {n}\n")).collect()
     }
 
@@ -148,9 +84,12 @@ impl Topology {
             let bridge = bridge_name(gw);
             plan += &format!("link add {bridge} address {} type bridge forward_delay 0 mcast_snooping 0\n", mac(gw));
             plan += &format!("link set {bridge} up\naddr add {gw}/24 dev {bridge}\n");
+            if self.family != Family::V4 {
+                plan += &format!("addr add fd00:77:{}::1/64 dev {bridge} nodad\n", gw.octets()[2]);
+            }
         }
         for spec in &self.hosts {
-            let (port, role, mac) = (port_name(spec), spec.host.role(), mac(spec.address));
+            let (port, role, mac) = (port_name(spec), spec.host.name(), mac(spec.address));
             plan += &format!("link add {port} type veth peer name eth0 address {mac} netns {role}\n");
             plan += &format!("link set {port} master {} up\n", bridge_name(spec.address));
         }
@@ -158,9 +97,15 @@ impl Topology {
     }
 }
 
-fn plan_host(spec: &HostSpec) -> String {
+fn plan_host(spec: &HostSpec, v6: bool) -> String {
     let (address, gw) = (spec.address, gateway(spec.address));
-    format!("link set lo up\nlink set eth0 up\naddr add {address}/24 dev eth0\nroute add default via {gw}\n")
+    let mut plan =
+        format!("link set lo up\nlink set eth0 up\naddr add {address}/24 dev eth0\nroute add default via {gw}\n");
+    if v6 {
+        let subnet = gw.octets()[2];
+        plan += &format!("addr add {}/64 dev eth0 nodad\nroute add default via fd00:77:{subnet}::1\n", spec.v6());
+    }
+    plan
 }
 
 fn gateway(address: Ipv4Addr) -> Ipv4Addr {
@@ -193,23 +138,30 @@ fn offload_off(device: &str) -> Result<()> {
     Err(Failure::new(format!("{cmd:?}: {}", String::from_utf8_lossy(&out.stderr))))
 }
 
-fn tune_router() -> Result<()> {
-    no_ipv6()?;
+fn tune_router(v6: bool) -> Result<()> {
+    ipv6(v6)?;
     set("net/ipv4/ip_forward", "1")?;
+    if v6 {
+        set("net/ipv6/conf/all/forwarding", "1")?;
+    }
     // With 1 a rule of the router also meets frames it only bridges within a subnet. Where the kernel
     // cannot, only a block that needs it fails (`can_filter`).
-    let _ = set(BRIDGED_FRAMES, "1");
+    for setting in BRIDGED_FRAMES {
+        let _ = set(setting, "1");
+    }
     Ok(())
 }
 
 /// Before any device exists, or its neighbour discovery is in the captures.
-fn no_ipv6() -> Result<()> {
-    set("net/ipv6/conf/all/disable_ipv6", "1")?;
-    set("net/ipv6/conf/default/disable_ipv6", "1")
+fn ipv6(wanted: bool) -> Result<()> {
+    let disable = if wanted { "0" } else { "1" };
+    set("net/ipv6/conf/all/disable_ipv6", disable)?;
+    set("net/ipv6/conf/default/disable_ipv6", disable)?;
+    set("net/ipv6/conf/default/accept_ra", "0")
 }
 
-fn tune(look: Look) -> Result<()> {
-    no_ipv6()?;
+fn tune(look: Look, v6: bool) -> Result<()> {
+    ipv6(v6)?;
     // SYN at 0, 1 and 3 s, failure at 7 s: the classic rhythm, and short enough for a test.
     // Kernels before 6.5 have no linear SYN timeouts to switch off.
     let _ = set("net/ipv4/tcp_syn_linear_timeouts", "0");
@@ -217,6 +169,7 @@ fn tune(look: Look) -> Result<()> {
     set("net/ipv4/ping_group_range", "0 0")?;
     if look == Look::Windows {
         set("net/ipv4/ip_default_ttl", "128")?;
+        set("net/ipv6/conf/default/hop_limit", "128")?;
         set("net/ipv4/tcp_timestamps", "0")?;
         set("net/ipv4/ip_local_port_range", "49152 65535")?;
     }
@@ -232,12 +185,17 @@ fn ip_batch(namespace: Option<&str>, plan: &str) -> Result<()> {
     if let Some(name) = namespace {
         cmd.args(["-n", name]);
     }
-    cmd.args(["-batch", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = cmd.spawn().context("cannot start ip")?;
-    let mut pipe = child.stdin.take().context("ip has no standard input")?;
-    pipe.write_all(plan.as_bytes()).context("cannot write to ip")?;
+    feed(cmd.args(["-batch", "-"]), plan)
+}
+
+/// Runs a program on a plan given to its standard input.
+fn feed(cmd: &mut Command, plan: &str) -> Result<()> {
+    cmd.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = cmd.spawn().context(format!("cannot start {cmd:?}"))?;
+    let mut pipe = child.stdin.take().context("no standard input")?;
+    pipe.write_all(plan.as_bytes()).context("cannot write a plan")?;
     drop(pipe);
-    let out = child.wait_with_output().context("cannot wait for ip")?;
+    let out = child.wait_with_output().context("cannot wait for a plan")?;
     if out.status.success() {
         return Ok(());
     }
@@ -259,7 +217,7 @@ pub(crate) fn inside<T: Send>(place: Place, work: impl FnOnce() -> Result<T> + S
 }
 
 fn enter(place: Place) -> Result<()> {
-    let path = format!("/run/netns/{}", place.name());
+    let path = format!("/run/netns/{}", place.namespace());
     let file = File::open(&path).context(format!("cannot open {path}"))?;
     move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).context(format!("cannot enter {path}"))
 }
@@ -267,7 +225,8 @@ fn enter(place: Place) -> Result<()> {
 /// Whether something in the calling thread's namespace listens on a TCP port. Makes no packet.
 fn listening(port: u16) -> bool {
     // "thread-self": plain /proc/net is the view of the process, not of the thread that entered.
-    let table = fs::read_to_string("/proc/thread-self/net/tcp").unwrap_or_default();
+    let read = |table: &str| fs::read_to_string(format!("/proc/thread-self/net/{table}")).unwrap_or_default();
+    let table = read("tcp") + &read("tcp6");
     let wanted = format!(":{port:04X}");
     table.lines().any(|line| {
         let mut words = line.split_whitespace().skip(1);
@@ -285,7 +244,7 @@ pub(crate) fn await_listening(host: Host, ports: &[u16], limit: Duration) -> Res
                 return Ok(());
             }
             if std::time::Instant::now() >= until {
-                return Err(Failure::new(format!("nothing listens on {silent:?} of {} after {limit:?}", host.role())));
+                return Err(Failure::new(format!("nothing listens on {silent:?} of {} after {limit:?}", host.name())));
             }
             thread::sleep(Duration::from_millis(10));
         }

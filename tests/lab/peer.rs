@@ -5,7 +5,7 @@
 //! the TCP connection, who opened it, and the fallback from one port to the next.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -14,7 +14,8 @@ use std::time::Duration;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, socket_with};
 
 use crate::failure::{Context, Failure, Result};
-use crate::net::{Host, Place, inside};
+use crate::hosts::{Host, Place};
+use crate::net::inside;
 
 /// Longer than the kernel's own patience with a dropped SYN (7 s), so that it is the kernel that gives up.
 const CONNECT: Duration = Duration::from_secs(12);
@@ -28,7 +29,7 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
-    pub(crate) fn listen(host: Host, address: Ipv4Addr, port: u16) -> Result<Self> {
+    pub(crate) fn listen(host: Host, address: IpAddr, port: u16) -> Result<Self> {
         let listener = inside(Place::At(host), || {
             TcpListener::bind((address, port)).context(format!("cannot listen on {address}:{port}"))
         })?;
@@ -70,7 +71,7 @@ fn receive(stream: TcpStream) -> Option<()> {
 }
 
 /// Sends `bytes` zeros to the first of `ports` that takes them, in order; says which one did.
-pub(crate) fn send(to: Ipv4Addr, ports: &[u16], bytes: usize) -> Result<u16> {
+pub(crate) fn send(to: IpAddr, ports: &[u16], bytes: usize) -> Result<u16> {
     let mut failed = Vec::new();
     for &port in ports {
         match send_once(to, port, bytes) {
@@ -81,7 +82,7 @@ pub(crate) fn send(to: Ipv4Addr, ports: &[u16], bytes: usize) -> Result<u16> {
     Err(Failure::new(failed.join("; ")))
 }
 
-fn send_once(to: Ipv4Addr, port: u16, bytes: usize) -> Result<()> {
+fn send_once(to: IpAddr, port: u16, bytes: usize) -> Result<()> {
     let peer = SocketAddr::from((to, port));
     let mut stream = TcpStream::connect_timeout(&peer, CONNECT).context(format!("cannot connect to {peer}"))?;
     stream.set_read_timeout(Some(QUIET)).context("cannot set a timeout")?;
@@ -92,15 +93,20 @@ fn send_once(to: Ipv4Addr, port: u16, bytes: usize) -> Result<()> {
     stream.read_exact(&mut answer).context(format!("waiting for {peer}"))
 }
 
-/// One ICMP echo, answered or not within 2 s. The kernel fills in identifier and checksum.
-pub(crate) fn ping(to: Ipv4Addr) -> Result<()> {
-    let raw = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, Some(ipproto::ICMP))
+/// One ICMP echo, asked for twice, each time for 2 s. The kernel fills in identifier and checksum.
+pub(crate) fn ping(to: IpAddr) -> Result<()> {
+    let (family, protocol, kind) = match to {
+        IpAddr::V4(_) => (AddressFamily::INET, ipproto::ICMP, 8),
+        IpAddr::V6(_) => (AddressFamily::INET6, ipproto::ICMPV6, 128),
+    };
+    let raw = socket_with(family, SocketType::DGRAM, SocketFlags::CLOEXEC, Some(protocol))
         .context("cannot open an ICMP socket")?;
     let socket = UdpSocket::from(raw);
     socket.set_read_timeout(Some(Duration::from_secs(2))).context("cannot set a timeout")?;
     socket.connect((to, 0)).context(format!("cannot ping {to}"))?;
-    let request = [8, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
-    socket.send(&request).context(format!("cannot ping {to}"))?;
+    let request = [kind, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
     let mut answer = [0; 64];
-    socket.recv(&mut answer).map(drop).context(format!("no echo from {to}"))
+    // Over IPv6 the first packet may fall into the time when a neighbour is not yet known to the router.
+    let mut once = || socket.send(&request).and_then(|_| socket.recv(&mut answer)).map(drop);
+    once().or_else(|_| once()).context(format!("no echo from {to}"))
 }

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::clients::{Pair, perform};
 use crate::failure::Result;
-use crate::net::{Place, Topology, inside};
+use crate::hosts::{Place, Topology};
+use crate::net::inside;
 use crate::scenario::{Scenario, Stage, Step};
 
 /// The captures run on after the restore, so that its end lies inside them.
@@ -29,6 +30,7 @@ pub(crate) enum Outcome {
 pub(crate) struct Played {
     pub(crate) step: Step,
     pub(crate) outcome: Outcome,
+    pub(crate) began: SystemTime,
     pub(crate) took: Duration,
 }
 
@@ -36,28 +38,36 @@ pub(crate) struct Played {
 pub(crate) struct Log {
     pub(crate) steps: Vec<Played>,
     /// When the restore itself ran, without the frame around it.
-    pub(crate) restore: (SystemTime, SystemTime),
+    pub(crate) ran: (SystemTime, SystemTime),
 }
 
 impl Log {
     /// The stage at which the restore stopped, if it did.
     pub(crate) fn stopped_at(&self) -> Option<Stage> {
-        self.steps.iter().find(|p| matches!(p.outcome, Outcome::Failed(_))).map(|p| p.step.stage)
+        let failed = |p: &&Played| matches!(p.outcome, Outcome::Failed(_)) && !p.step.optional;
+        self.steps.iter().find(failed).map(|p| p.step.stage)
     }
 
-    /// The port a stage settled on.
-    pub(crate) fn port_of(&self, stage: Stage) -> Option<u16> {
-        self.steps.iter().filter(|p| p.step.stage == stage).find_map(|p| match p.outcome {
-            Outcome::Worked(port) => port,
-            _ => None,
-        })
+    /// The steps of the restore itself.
+    pub(crate) fn restore(&self) -> impl Iterator<Item = &Played> {
+        self.steps.iter().filter(|p| !matches!(p.step.stage, Stage::Before | Stage::After))
+    }
+
+    /// Of each step of the restore: whether it worked, or `None` where it was not played.
+    pub(crate) fn of_restore(&self) -> Vec<Option<bool>> {
+        let worked = |p: &Played| match p.outcome {
+            Outcome::Worked(_) => Some(true),
+            Outcome::Failed(_) => Some(false),
+            Outcome::NotPlayed => None,
+        };
+        self.restore().map(worked).collect()
     }
 }
 
 impl fmt::Display for Log {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for Played { step, outcome, took } in &self.steps {
-            let (from, to) = (step.from.role(), step.to.role());
+        for Played { step, outcome, took, .. } in &self.steps {
+            let (from, to) = (step.from.name(), step.to.name());
             let outcome = match outcome {
                 Outcome::Worked(None) => "worked".to_owned(),
                 Outcome::Worked(Some(port)) => format!("worked on {port}"),
@@ -82,11 +92,16 @@ pub(crate) fn play(scenario: &Scenario, topology: &Topology, work: &Path) -> Res
     let mut stopped = false;
     for step in &scenario.restore {
         if stopped {
-            steps.push(Played { step: step.clone(), outcome: Outcome::NotPlayed, took: Duration::ZERO });
+            steps.push(Played {
+                step: step.clone(),
+                outcome: Outcome::NotPlayed,
+                began: SystemTime::now(),
+                took: Duration::ZERO,
+            });
             continue;
         }
         let played = play_step(step, topology, work, steps.len())?;
-        stopped = matches!(played.outcome, Outcome::Failed(_));
+        stopped = matches!(played.outcome, Outcome::Failed(_)) && !step.optional;
         steps.push(played);
     }
     let ended = SystemTime::now();
@@ -94,15 +109,15 @@ pub(crate) fn play(scenario: &Scenario, topology: &Topology, work: &Path) -> Res
     for step in &scenario.after {
         steps.push(play_step(step, topology, work, steps.len())?);
     }
-    Ok(Log { steps, restore: (began, ended) })
+    Ok(Log { steps, ran: (began, ended) })
 }
 
 fn play_step(step: &Step, topology: &Topology, work: &Path, number: usize) -> Result<Played> {
     let pair = Pair { from: step.from, to: step.to, address: topology.address(step.to)?, work, number };
-    let began = Instant::now();
-    let outcome = match inside(Place::At(step.from), || perform(&step.act, &pair)) {
+    let (clock, began) = (SystemTime::now(), Instant::now());
+    let outcome = match inside(Place::At(topology.machine(step.from)), || perform(&step.act, &pair)) {
         Ok(port) => Outcome::Worked(port),
         Err(failure) => Outcome::Failed(failure.to_string()),
     };
-    Ok(Played { step: step.clone(), outcome, took: began.elapsed() })
+    Ok(Played { step: step.clone(), outcome, began: clock, took: began.elapsed() })
 }

@@ -11,6 +11,7 @@ use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -41,11 +42,17 @@ const TOOLS: &[&str] = &[
     "ssh-keygen",
     "tcpdump",
     "dumpcap",
+    "editcap",
     "tshark",
 ];
 
 /// What a sealed process has to itself, and that it dies with `unshare`.
 const SEAL: &[&str] = &["--mount", "--uts", "--pid", "--net", "--fork", "--kill-child", "--mount-proc"];
+
+/// How many labs run side by side: each keeps a core busy for seconds, and times decide what a capture proves.
+const TOGETHER: usize = 2;
+static RUNNING: Mutex<usize> = Mutex::new(0);
+static ENDED: Condvar = Condvar::new();
 
 static SKIPPED: AtomicUsize = AtomicUsize::new(0);
 
@@ -59,7 +66,29 @@ pub(crate) fn sealed(test: &str, work: impl FnOnce(&Path) -> Result<()>) -> Resu
     }
     match missing() {
         Some(reason) => skip(&reason),
-        None => run_again(test),
+        None => {
+            let _turn = Turn::take();
+            run_again(test)
+        }
+    }
+}
+
+/// The right to run a lab now; given back when dropped.
+struct Turn;
+
+impl Turn {
+    fn take() -> Self {
+        let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut running = ENDED.wait_while(running, |n| *n >= TOGETHER).unwrap_or_else(PoisonError::into_inner);
+        *running += 1;
+        Self
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        ENDED.notify_one();
     }
 }
 

@@ -5,14 +5,16 @@
 //! address of its host alone. Nothing of the system's configuration is read or written.
 
 use std::fs;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use crate::block::{Block, Fate};
 use crate::cmd::{Running, command, find, run};
 use crate::failure::{Context, Result};
-use crate::net::{Host, Place, Topology, await_listening, inside};
+use crate::hosts::{Host, Place, Topology};
+use crate::net::{await_listening, inside};
 use crate::peer::Receiver;
 
 /// Account of every login in the lab; Samba maps the first to the superuser, the only one it can count on.
@@ -39,18 +41,31 @@ pub(crate) enum Server {
     Receiver(Host, u16),
 }
 
-/// What the hosts of an Oracle restore serve.
-pub(crate) fn standard() -> Vec<Server> {
-    vec![
-        Server::Tls(Host::BackupServer, 443),
-        Server::Samba(Host::TargetWindows),
-        Server::Iscsi(Host::MountServer, &[3260, 3261]),
-        Server::Ssh(Host::TargetLinux, 22),
-        Server::Receiver(Host::Repository, 6162),
-        Server::Receiver(Host::Repository, 2500),
-        Server::Receiver(Host::TargetWindows, 6160),
-        Server::Receiver(Host::TargetWindows, 1035),
-    ]
+/// What the hosts of an Oracle restore serve, as far as this cast needs it and no block says that nothing listens.
+pub(crate) fn standard(cast: &[Host], blocks: &[Block]) -> Vec<Server> {
+    let mut all = vec![Server::Tls(Host::BackupServer, 443), Server::Receiver(Host::BackupServer, 10_006)];
+    all.extend([6162, 2500, 8080].map(|port| Server::Receiver(Host::Repository, port)));
+    all.extend([Server::Iscsi(Host::MountServer, &[3260, 3261]), Server::Ssh(Host::TargetLinux, 22)]);
+    for windows in [Host::TargetWindows, Host::SecondTarget, Host::StagingServer] {
+        all.push(Server::Samba(windows));
+        all.extend([6160, 1035].map(|port| Server::Receiver(windows, port)));
+    }
+    let absent =
+        |host, port| blocks.iter().any(|b| b.fate == Fate::NotServed && b.to == host && b.ports.contains(&port));
+    all.retain(|s| cast.contains(&s.host()) && !matches!(s, Server::Receiver(host, port) if absent(*host, *port)));
+    all
+}
+
+impl Server {
+    const fn host(self) -> Host {
+        match self {
+            Self::Tls(host, _)
+            | Self::Samba(host)
+            | Self::Iscsi(host, _)
+            | Self::Ssh(host, _)
+            | Self::Receiver(host, _) => host,
+        }
+    }
 }
 
 /// Servers that run; all of them stop when this is dropped.
@@ -64,7 +79,9 @@ pub(crate) struct Servers {
 /// What starting a server needs to know.
 struct Start<'a> {
     host: Host,
-    address: Ipv4Addr,
+    /// The machine that plays the role.
+    machine: Host,
+    address: IpAddr,
     /// Folder of this server alone.
     dir: PathBuf,
     logs: &'a Path,
@@ -94,42 +111,44 @@ impl Servers {
     }
 
     fn add(&mut self, server: Server, topology: &Topology, work: &Path) -> Result<()> {
-        let (host, kind) = match server {
-            Server::Tls(host, _) => (host, "tls"),
-            Server::Samba(host) => (host, "samba"),
-            Server::Iscsi(host, _) => (host, "iscsi"),
-            Server::Ssh(host, _) => (host, "ssh"),
-            Server::Receiver(host, _) => (host, "receiver"),
+        let host = server.host();
+        let kind = match server {
+            Server::Tls(..) => "tls",
+            Server::Samba(_) => "samba",
+            Server::Iscsi(..) => "iscsi",
+            Server::Ssh(..) => "ssh",
+            Server::Receiver(..) => "receiver",
         };
-        let dir = work.join(host.role()).join(kind);
+        let dir = work.join(host.name()).join(kind);
         fs::create_dir_all(&dir).context(format!("cannot create {}", dir.display()))?;
-        let start = Start { host, address: topology.address(host)?, dir, logs: &work.join("logs") };
+        let machine = topology.machine(host);
+        let start = Start { host, machine, address: topology.address(host)?, dir, logs: &work.join("logs") };
         match server {
             Server::Tls(_, port) => self.tls(&start, port),
             Server::Samba(_) => self.samba(&start),
             Server::Iscsi(_, ports) => self.iscsi(&start, ports),
             Server::Ssh(_, port) => self.ssh(&start, port),
             Server::Receiver(_, port) => {
-                self.receivers.push(Receiver::listen(host, start.address, port)?);
+                self.receivers.push(Receiver::listen(machine, start.address, port)?);
                 Ok(())
             }
         }
     }
 
     fn spawn(&mut self, at: &Start<'_>, name: &str, cmd: &mut Command, ports: &[u16]) -> Result<()> {
-        let running = inside(Place::At(at.host), || Running::start(&at.log_name(name), at.logs, cmd))?;
+        let running = inside(Place::At(at.machine), || Running::start(&at.log_name(name), at.logs, cmd))?;
         self.running.push(running);
-        self.waits.push((at.host, ports.to_vec()));
+        self.waits.push((at.machine, ports.to_vec()));
         Ok(())
     }
 
     fn tls(&mut self, at: &Start<'_>, port: u16) -> Result<()> {
         let (key, cert) = (at.file("key.pem"), at.file("cert.pem"));
-        let (subject, names) = (format!("/CN={}", at.host.role()), format!("subjectAltName=IP:{}", at.address));
+        let (subject, names) = (format!("/CN={}", at.host.name()), format!("subjectAltName=IP:{}", at.address));
         let request = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
         let files = ["-days", "2", "-subj", &subject, "-addext", &names, "-keyout", &key, "-out", &cert];
         at.setup("make-certificate", command("openssl", &request).args(files))?;
-        let accept = format!("{}:{port}", at.address);
+        let accept = SocketAddr::from((at.address, port)).to_string();
         let args = ["s_server", "-accept", &accept, "-cert", &cert, "-key", &key, "-www", "-quiet"];
         self.spawn(at, "s_server", &mut command("openssl", &args), &[port])
     }
@@ -155,11 +174,11 @@ impl Servers {
         let disk = at.file("disk.img");
         let image = fs::File::create(&disk).context("cannot create the disk")?;
         image.set_len(1 << 20).context("cannot size the disk")?;
-        let portals: Vec<_> = ports.iter().map(|p| format!("portal={}:{p}", at.address)).collect();
+        let portals: Vec<_> = ports.iter().map(|p| format!("portal={}", SocketAddr::from((at.address, *p)))).collect();
         let (portals, socket) = (portals.join(","), at.file("socket"));
         let mut daemon = command("tgtd", &["-f", "-t", "1", "--iscsi", &portals]);
         self.spawn(at, "tgtd", daemon.env("TGT_IPC_SOCKET", &socket), ports)?;
-        await_listening(at.host, ports, START).map_err(|e| e.and(&self.logs()))?;
+        await_listening(at.machine, ports, START).map_err(|e| e.and(&self.logs()))?;
         for (step, args) in [
             ("target", vec!["--op", "new", "--mode", "target", "--tid", "1", "-T", IQN]),
             ("disk", vec!["--op", "new", "--mode", "logicalunit", "--tid", "1", "--lun", "1", "-b", &disk]),
@@ -180,9 +199,9 @@ impl Servers {
             )?;
         }
         let text = format!(
-            "ListenAddress {}:{port}\nHostKey {key}\nAuthorizedKeysFile {login}.pub\nPidFile none\n\
-             StrictModes no\nUsePAM no\nPasswordAuthentication no\nPermitRootLogin yes\nUseDNS no\n",
-            at.address
+            "ListenAddress {}\nHostKey {key}\nAuthorizedKeysFile {login}.pub\nPidFile none\n\
+             StrictModes no\nUsePAM no\nPasswordAuthentication no\nPermitRootLogin yes\nUseDNS no\nDebianBanner no\n",
+            SocketAddr::from((at.address, port))
         );
         fs::write(&conf, text).context("cannot write sshd_config")?;
         // sshd starts itself again for every connection and therefore wants its full path.
@@ -197,11 +216,11 @@ impl Start<'_> {
     }
 
     fn log_name(&self, name: &str) -> String {
-        format!("{}-{name}", self.host.role())
+        format!("{}-{name}", self.host.name())
     }
 
     fn setup(&self, name: &str, cmd: &mut Command) -> Result<()> {
-        inside(Place::At(self.host), || run(&self.log_name(name), self.logs, cmd, SETUP).map(drop))
+        inside(Place::At(self.machine), || run(&self.log_name(name), self.logs, cmd, SETUP).map(drop))
     }
 }
 
@@ -229,12 +248,13 @@ fn samba_conf(at: &Start<'_>) -> Result<String> {
     Ok(format!(
         "[global]\n  netbios name = ORADB01\n  workgroup = LAB\n  server role = standalone server\n\
          \x20 server string = database server\n\
-         \x20 interfaces = {address}/24\n  bind interfaces only = yes\n  smb ports = 445\n  disable netbios = yes\n\
+         \x20 interfaces = {address}/{prefix}\n  bind interfaces only = yes\n  smb ports = 445\n  disable netbios = yes\n\
          \x20 rpc start on demand helpers = no\n  rpc server dynamic port range = 49152-65535\n\
          \x20 load printers = no\n  printing = bsd\n  printcap name = /dev/null\n  disable spoolss = yes\n\
          \x20 username map = {names}\n{folders}\
          [ADMIN$]\n  path = {share}\n  read only = no\n",
         address = at.address,
+        prefix = if at.address.is_ipv4() { 24 } else { 64 },
         names = names.display(),
         folders = samba_folders(&at.dir)?,
         share = share.display(),

@@ -4,7 +4,7 @@
 //! SYN, whether they were answered, acknowledged, carried data. Nothing here knows roles or rules.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::path::Path;
 
 use crate::cmd::command;
@@ -15,7 +15,7 @@ const RST: u64 = 0x04;
 const ACK: u64 = 0x10;
 
 /// Originator, its port, responder, its port.
-type Tuple = (Ipv4Addr, u16, Ipv4Addr, u16);
+type Tuple = (IpAddr, u16, IpAddr, u16);
 
 /// One TCP connection or attempt, told from its SYN.
 #[derive(Clone, Debug, Default)]
@@ -65,7 +65,7 @@ pub(crate) struct Truth {
 }
 
 /// Who, to whom, on which port; the form in which tests say what they expect.
-pub(crate) type Served = (Ipv4Addr, Ipv4Addr, u16);
+pub(crate) type Served = (IpAddr, IpAddr, u16);
 
 impl Truth {
     pub(crate) fn of(capture: &Path) -> Result<Self> {
@@ -80,10 +80,12 @@ impl Truth {
 
     fn add(&mut self, line: &str) -> Result<()> {
         let words: Vec<_> = line.split('\t').collect();
-        let &[time, protocols, from, from_port, to, to_port, flags, length, mapped, rpc, icmp, code] = words.as_slice()
+        let &[time, protocols, v4, v6, from_port, to4, to6, to_port, flags, length, mapped, rpc, icmp, code] =
+            words.as_slice()
         else {
             return Err(Failure::new("has other columns"));
         };
+        let (from, to) = if v4.is_empty() { (v6, to6) } else { (v4, to4) };
         let time: f64 = time.parse().context("time")?;
         self.first = self.first.min(time);
         self.last = self.last.max(time);
@@ -98,7 +100,7 @@ impl Truth {
         if from_port.is_empty() || protocols.contains("icmp") {
             return Ok(());
         }
-        let (from, to): (Ipv4Addr, Ipv4Addr) = (from.parse().context("source")?, to.parse().context("destination")?);
+        let (from, to): (IpAddr, IpAddr) = (from.parse().context("source")?, to.parse().context("destination")?);
         let (from_port, to_port) = (from_port.parse().context("port")?, to_port.parse().context("port")?);
         let flags = u64::from_str_radix(flags.trim_start_matches("0x"), 16).context("flags")?;
         let length: u64 = length.parse().context("length")?;
@@ -131,11 +133,6 @@ impl Truth {
         self.filtered(|c| c.reset && !c.answered)
     }
 
-    /// Attempts that are neither: a test that expects none finds what it did not think of.
-    pub(crate) fn unclear(&self) -> Vec<Served> {
-        self.filtered(|c| !c.worked() && !c.unanswered(self.last))
-    }
-
     fn filtered(&self, keep: impl Fn(&Connection) -> bool) -> Vec<Served> {
         let kept = self.connections.iter().filter(|(_, c)| keep(c));
         let mut all: Vec<_> = kept.map(|(&(from, _, to, port), _)| (from, to, port)).collect();
@@ -145,12 +142,14 @@ impl Truth {
     }
 }
 
-const FIELDS: [&str; 12] = [
+const FIELDS: [&str; 14] = [
     "frame.time_epoch",
     "frame.protocols",
     "ip.src",
+    "ipv6.src",
     "tcp.srcport",
     "ip.dst",
+    "ipv6.dst",
     "tcp.dstport",
     "tcp.flags",
     "tcp.len",
