@@ -1,6 +1,6 @@
 //! Which demands belong to one target's restore, and how far each restore went.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::seen::Seen;
 use super::settle::{Settled, stops};
@@ -14,8 +14,16 @@ use crate::site::{HostId, Site};
 #[derive(Debug)]
 pub(super) struct Restores {
     hosts: BTreeSet<HostId>,
-    /// Per demand: when its first and its last flow began, and when its decisive one did.
-    times: Vec<Option<(Time, Time, Time)>>,
+    times: Vec<Times>,
+}
+
+/// When the flows of a demand began.
+#[derive(Clone, Copy, Debug, Default)]
+struct Times {
+    /// The first and the last of those that show this stage: a flow that an earlier stage asks for as well shows only that one.
+    own: Option<(Time, Time)>,
+    /// The decisive one.
+    decisive: Option<Time>,
 }
 
 impl Restores {
@@ -27,11 +35,14 @@ impl Restores {
             roles.is_some_and(|r| r.contains(&Role::TargetWindows) || r.contains(&Role::TargetLinux))
         };
         let targets: BTreeSet<HostId> = each.iter().copied().filter(is_target).collect();
+        let stages = earliest_stages(all);
         let times = all
             .iter()
             .map(|s| {
-                let began = || s.presence.flows.iter().filter_map(|&i| seen.get(i)).map(Seen::began);
-                Some((began().min()?, began().max()?, began().next()?))
+                let began = |i: &usize| seen.get(*i).map(Seen::began);
+                let shows = |i: &&usize| stages.get(*i).copied() == s.demand.stage;
+                let own = || s.presence.flows.iter().filter(shows).filter_map(began);
+                Times { own: own().min().zip(own().max()), decisive: s.presence.flows.first().and_then(began) }
             })
             .collect();
         Self { hosts: if targets.is_empty() { each } else { targets }, times }
@@ -65,21 +76,33 @@ impl Restores {
         idle || own().any(|x| stops(x) && x.demand.stage < s.demand.stage && !self.followed(all, x))
     }
 
-    fn later<'s>(&'s self, all: &'s [Settled], s: &'s Settled) -> impl Iterator<Item = (Time, Time, Time)> + 's {
+    fn later<'s>(&'s self, all: &'s [Settled], s: &'s Settled) -> impl Iterator<Item = (Time, Time)> + 's {
         let later = move |l: &Settled| l.demand.stage.is_some() && l.demand.stage > s.demand.stage && self.tells(l, s);
-        all.iter().zip(&self.times).filter(move |(l, _)| later(l)).filter_map(|(_, t)| *t)
+        all.iter().zip(&self.times).filter(move |(l, _)| later(l)).filter_map(|(_, t)| t.own)
     }
 
     /// Whether traffic of a later stage than a blocked demand's came after its failure.
     pub(super) fn followed(&self, all: &[Settled], blocked: &Settled) -> bool {
         let own = all.iter().position(|x| std::ptr::eq(x, blocked));
-        let failed = own.and_then(|i| self.times.get(i)).copied().flatten().map(|(.., decisive)| decisive);
-        self.later(all, blocked).any(|(_, last, _)| Some(last) >= failed)
+        let failed = own.and_then(|i| self.times.get(i)).and_then(|t| t.decisive);
+        self.later(all, blocked).any(|(_, last)| Some(last) >= failed)
     }
 
     /// When something of a later stage was first seen.
     pub(super) fn later_step(&self, all: &[Settled], s: &Settled) -> Option<Time> {
         s.demand.stage?;
-        self.later(all, s).map(|(first, ..)| first).min()
+        self.later(all, s).map(|(first, _)| first).min()
     }
+}
+
+/// The earliest stage that asks for each flow: the mount server's 445 may be deployment as well as the installer's.
+fn earliest_stages(all: &[Settled]) -> BTreeMap<usize, u8> {
+    let mut stages = BTreeMap::new();
+    for s in all {
+        let Some(stage) = s.demand.stage else { continue };
+        for &i in &s.presence.flows {
+            stages.entry(i).and_modify(|known: &mut u8| *known = stage.min(*known)).or_insert(stage);
+        }
+    }
+    stages
 }

@@ -190,3 +190,14 @@ fn an_unreadable_input_forbids_a_pass() {
     });
     assert_eq!(w.judge(&site()).verdict, Verdict::Inconclusive);
 }
+
+#[test]
+fn a_flow_that_an_earlier_stage_asks_for_is_no_proof_of_a_later_one() {
+    let site = format!("operations = [\"instant-recovery\"]\n{}", site());
+    let mut w = World::new();
+    w.tcp(MOUNT, TARGET, 445, 20.0).works(Some(portwitness::app::AppProto::Smb));
+    w.ping(MOUNT, REPO, 5.0);
+    let r = w.judge(&site);
+    let q = requirement(&r, "image.data-mover", "tcp/6162");
+    assert_eq!((q.outcome, q.cause), (Outcome::Inconclusive, Some(Cause::Time)), "445 is deployment here: {}", q.reason);
+}

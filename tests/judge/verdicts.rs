@@ -131,3 +131,12 @@ fn instant_recovery_asks_the_mount_server_and_expects_the_console() {
     assert_eq!(of(Role::MountServer), Some("required"));
     assert_eq!(of(Role::Console), Some("expected"));
 }
+
+#[test]
+fn a_companions_traffic_is_no_sign_of_a_restore() {
+    let site = "[roles]\nconsole = [\"10.77.0.10\"]\nbackup-server = [\"10.77.0.11\"]\nrepository = [\"10.77.0.13\"]\ntarget-linux = [\"10.77.1.22\"]\n[[observation_point]]\nat = \"mirror\"\ncomplete = true\n";
+    let mut w = World::new();
+    w.tcp(LINUX, BACKUP, 10006, 20.0).works(None);
+    let r = judge_scenario("plug-in", &[w.point(None)], site, &Options::default());
+    assert!(r.reasons.iter().any(|t| t.contains("no restore was seen")), "backups use it all day: {:?}", r.reasons);
+}
