@@ -5,10 +5,12 @@
 
 mod explain;
 mod flows;
+mod globs;
 mod inputs;
 mod matrix;
 mod output;
 mod places;
+mod progress;
 mod reading;
 mod site;
 mod verify;

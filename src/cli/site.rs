@@ -26,7 +26,7 @@ enum Command {
     /// Print a commented site file with the roles that traffic suggests
     #[command(after_help = EXAMPLE)]
     Init {
-        /// Captures, pcap or pcapng; "-" is standard input
+        /// Captures or patterns, also compressed; "-" is standard input
         #[arg(value_name = "CAPTURE", required = true)]
         captures: Vec<PathBuf>,
     },
@@ -36,7 +36,7 @@ enum Command {
 pub(super) fn run(args: &Args) -> Result<u8, RunError> {
     let Command::Init { captures } = &args.command;
     let groups = inputs::group(captures, &[], &[])?;
-    let points = reading::observe(&groups, &reading::options(None))?;
+    let points = reading::observe(&groups, &reading::how(None, false))?;
     Out::new().text(&draft_site(&Matrix::embedded(), &points))?;
     Ok(0)
 }
