@@ -8,7 +8,10 @@ use std::io::Cursor;
 use portwitness::base::{InputId, Known, ProblemKind, Time};
 use portwitness::capture::{CaptureFile, Event, FrameSource, InputMeta};
 
-fn read(bytes: Vec<u8>) -> (Vec<(Time, u32)>, Vec<(ProblemKind, Option<u64>)>, InputMeta) {
+/// Times and interfaces of the frames, problems with their offsets, and what the input says of itself.
+type Seen = (Vec<(Time, u32)>, Vec<(ProblemKind, Option<u64>)>, InputMeta);
+
+fn read(bytes: Vec<u8>) -> Seen {
     let file = CaptureFile::from_read("x", InputId(0), Box::new(Cursor::new(bytes))).unwrap();
     assert!(!file.is_segmentable() && file.len().is_none());
     let mut reader = file.frames();

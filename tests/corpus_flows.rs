@@ -3,6 +3,15 @@
 //! The captures are not part of the project: `PORTWITNESS_CORPUS` names the folder. Without it the tests are skipped and say so; under CI that
 //! is a failure.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::IpAddr;
