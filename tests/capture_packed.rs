@@ -190,7 +190,7 @@ fn is_bomb(bytes: &[u8], name: &str) {
     let (_, problem) = trouble(bytes);
     assert_eq!(problem.kind, ProblemKind::FileCorrupt);
     assert!(problem.detail.starts_with(&format!("the {name} data unfold more than")), "{}", problem.detail);
-    assert!(problem.offset.unwrap() <= 2 * 65 << 20, "{:?}", problem.offset);
+    assert!(problem.offset.unwrap() <= 130 << 20, "{:?}", problem.offset);
 }
 
 #[test]

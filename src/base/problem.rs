@@ -60,6 +60,8 @@ pub enum ProblemKind {
     InputUnreadable,
     /// Two inputs are the same capture; the second was left out.
     DuplicateInput,
+    /// Packets were captured several times, at several components or interfaces: counts are per sighting.
+    RepeatedPackets,
 }
 
 /// Claims that a problem forbids, for the part of the capture it covers.
@@ -92,7 +94,8 @@ impl ProblemKind {
             | K::StatisticsTimeIgnored
             | K::OrphanFragments
             | K::OrphanIcmp
-            | K::DuplicateInput => (false, false, false),
+            | K::DuplicateInput
+            | K::RepeatedPackets => (false, false, false),
         };
         Forbids { later_absence, absence, pass }
     }
@@ -121,6 +124,7 @@ impl ProblemKind {
             K::Evicted => "flows left out to stay inside the memory limit",
             K::InputUnreadable => "cannot be read",
             K::DuplicateInput => "the same capture was given before",
+            K::RepeatedPackets => "packets were captured more than once",
         }
     }
 }

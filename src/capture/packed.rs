@@ -147,8 +147,8 @@ pub(super) struct Unpacked {
 }
 
 enum Decoder {
-    Gzip(Members),
-    Zstd(Frames),
+    Gzip(Box<Members>),
+    Zstd(Box<Frames>),
     Xz(Box<XzReader<Raw>>),
 }
 
@@ -158,8 +158,8 @@ impl Unpacked {
         let supply = Arc::new(Supply::default());
         let raw = BufReader::with_capacity(GRAIN, Watched { read, supply: Arc::clone(&supply) });
         let decoder = match codec {
-            Codec::Gzip => Decoder::Gzip(Members { member: Some(GzDecoder::new(raw)) }),
-            Codec::Zstd => Decoder::Zstd(Frames::new(raw)),
+            Codec::Gzip => Decoder::Gzip(Box::new(Members { member: Some(GzDecoder::new(raw)) })),
+            Codec::Zstd => Decoder::Zstd(Box::new(Frames::new(raw))),
             Codec::Xz => Decoder::Xz(Box::new(XzReader::new_mem_limit(raw, true, XZ_KIB))),
         };
         Self { codec, decoder, supply, stretch: (0, 0), failed: None }

@@ -18,7 +18,7 @@ Example:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub(super) struct Args {
-    /// Captures, pcap or pcapng; "-" is standard input
+    /// Captures or patterns, also compressed; "-" is standard input
     #[arg(value_name = "CAPTURE", required = true)]
     captures: Vec<PathBuf>,
     /// text: one aligned line per flow; json: one object per line
@@ -45,7 +45,7 @@ enum Format {
 /// Reads and prints.
 pub(super) fn run(args: &Args) -> Result<u8, RunError> {
     let groups = inputs::group(&args.captures, &[], &[])?;
-    let points = reading::observe(&groups, &reading::options(args.threads))?;
+    let points = reading::observe(&groups, &reading::how(args.threads, false))?;
     let records = reading::records(&points);
     match args.format {
         Format::Text => Out::new().text(&flows::render(&records, &output::style(Color::Never, args.verbose)))?,

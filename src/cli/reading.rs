@@ -1,9 +1,10 @@
 //! From grouped inputs to what was seen at each point. An input that cannot be read is told and noted; the others go on.
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use portwitness::base::{InputId, Known, PortSet, Problem, ProblemKind, RunError, WireText};
-use portwitness::capture::{CaptureFile, OpenError};
+use portwitness::capture::{CaptureFile, Meter, OpenError};
 use portwitness::flow;
 use portwitness::observe::{self, InputSummary, Observation, Options, PairIndex};
 use portwitness::report::FlowRecord;
@@ -11,49 +12,60 @@ use portwitness::verdict::{PointSeen, flow_record};
 
 use super::complain;
 use super::inputs::{Group, Input, Source};
+use super::progress::Progress;
 
-/// How to read: with as many threads as asked for, else one per processor.
-pub(super) fn options(threads: Option<NonZeroUsize>) -> Options {
+/// How to read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct How {
+    options: Options,
+    hash: bool,
+}
+
+/// How to read: with as many threads as asked for, else one per processor; with digests of the inputs or without.
+pub(super) fn how(threads: Option<NonZeroUsize>, hash: bool) -> How {
     let all = Options::default();
-    Options { threads: threads.map_or(all.threads, NonZeroUsize::get), ..all }
+    How { options: Options { threads: threads.map_or(all.threads, NonZeroUsize::get), ..all }, hash }
 }
 
 /// Reads every group.
 ///
 /// # Errors
 /// Where no input at all could be read.
-pub(super) fn observe(groups: &[Group], options: &Options) -> Result<Vec<PointSeen>, RunError> {
-    let mut readable = 0;
-    let mut points = Vec::new();
-    for group in groups {
-        let (files, failed) = open(&group.inputs);
-        readable += files.len();
-        let mut observation = match files.is_empty() {
-            true => nothing(),
-            false => observe::observe(files, options)?,
-        };
-        failed.into_iter().for_each(|(input, error)| note_unreadable(&mut observation, input, &error));
-        group.inputs.iter().filter(|i| i.repeats > 0).for_each(|i| note_repeats(&mut observation, i));
-        points.push(PointSeen { name: group.name.clone(), observation });
-    }
-    if readable == 0 {
+pub(super) fn observe(groups: &[Group], how: &How) -> Result<Vec<PointSeen>, RunError> {
+    let meter = Arc::new(Meter::default());
+    let opened: Vec<(&Group, Opened<'_>)> = groups.iter().map(|g| (g, open(&g.inputs, how, &meter))).collect();
+    let files = || opened.iter().flat_map(|(_, (files, _))| files).filter_map(|f| f.1.as_ref().ok());
+    if files().next().is_none() {
         return Err(RunError::NoInput("no capture could be read: nothing to judge".to_owned()));
     }
-    Ok(points)
+    let progress = Progress::start(&meter, files().map(CaptureFile::len).sum());
+    let points = opened.into_iter().map(|(group, opened)| observe_group(group, opened, &how.options)).collect();
+    drop(progress);
+    points
+}
+
+fn observe_group(group: &Group, (files, failed): Opened<'_>, options: &Options) -> Result<PointSeen, RunError> {
+    let mut observation = match files.is_empty() {
+        true => nothing(),
+        false => observe::observe(files, options)?,
+    };
+    failed.into_iter().for_each(|(input, error)| note_unreadable(&mut observation, input, &error));
+    group.inputs.iter().filter(|i| i.repeats > 0).for_each(|i| note_repeats(&mut observation, i));
+    Ok(PointSeen { name: group.name.clone(), observation })
 }
 
 /// Those that could be opened, and those that could not.
 type Opened<'a> = (Vec<observe::Input>, Vec<(&'a Input, OpenError)>);
 
-fn open(inputs: &[Input]) -> Opened<'_> {
+fn open<'a>(inputs: &'a [Input], how: &How, meter: &Arc<Meter>) -> Opened<'a> {
     let mut opened: Opened<'_> = (Vec::new(), Vec::new());
     for input in inputs {
         let file = match &input.source {
             Source::Stdin => CaptureFile::stdin(input.id),
             Source::File(path) => CaptureFile::open(path, input.id),
         };
-        match file {
-            Ok(file) => opened.0.push((input.id, Ok(file))),
+        match file.map(|f| f.metered(Arc::clone(meter))) {
+            Ok(file) => opened.0.push((input.id, Ok(if how.hash { file.hashed() } else { file }))),
             Err(error) => {
                 complain(&error.to_string());
                 opened.1.push((input, error));

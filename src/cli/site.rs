@@ -38,7 +38,7 @@ enum Command {
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 struct Init {
-    /// Captures, pcap or pcapng; "-" is standard input
+    /// Captures or patterns, also compressed; "-" is standard input
     #[arg(value_name = "CAPTURE", required = true)]
     captures: Vec<PathBuf>,
     /// Write to this file, which must not exist [default: print; with --ask: site.toml]
@@ -63,7 +63,7 @@ pub(super) fn run(args: &Args) -> Result<u8, RunError> {
         ask::possible(init.answers_from_stdin, init.captures.iter().any(|c| c.as_os_str() == "-"))?;
     }
     let groups = apart(inputs::group(&init.captures, &[], &[])?);
-    let points = reading::observe(&groups, &reading::options(None))?;
+    let points = reading::observe(&groups, &reading::how(None, false))?;
     let matrix = Matrix::embedded();
     let mut draft = Draft::new(&matrix, &points);
     if init.ask {

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use portwitness::base::{RunError, Time};
 use portwitness::matrix::{self, Matrix};
-use portwitness::observe;
 use portwitness::report::{Report, ScopeMode, json, line, text};
 use portwitness::site::Site;
 use portwitness::verdict::{self, Case, Options};
@@ -26,7 +25,7 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub(super) struct Args {
-    /// Captures, pcap or pcapng; "-" is standard input
+    /// Captures or patterns, also compressed; "-" is standard input
     #[arg(value_name = "CAPTURE", required_unless_present = "at")]
     captures: Vec<PathBuf>,
     /// Hosts, their roles, and what is being restored
@@ -50,6 +49,9 @@ pub(super) struct Args {
     /// Threads that read [default: one per processor]
     #[arg(long, value_name = "N")]
     threads: Option<std::num::NonZeroUsize>,
+    /// Also the captures' SHA-256, of the very bytes that are read
+    #[arg(long)]
+    hash: bool,
     /// auto: on a terminal; always; never
     #[arg(long, value_enum, default_value_t, value_name = "WHEN", hide_possible_values = true)]
     color: Color,
@@ -75,7 +77,7 @@ struct Config {
     matrix: Matrix,
     site: Option<Site>,
     groups: Vec<Group>,
-    reading: observe::Options,
+    reading: reading::How,
     options: Options,
     format: Format,
     style: text::Style,
@@ -95,7 +97,7 @@ impl Config {
             None => places::check(&args.at)?,
         }
         Ok(Self {
-            reading: reading::options(args.threads),
+            reading: reading::how(args.threads, args.hash),
             options: Options { scope: args.scope, strict: args.strict, run_at: run_at()? },
             format: args.format,
             style: output::style(args.color, args.verbose),

@@ -196,9 +196,12 @@ impl Rule {
         os.is_none() || self.staging_os.is_none() || os == self.staging_os
     }
 
-    /// Whether an attempt by a driver shows that a restore ran: a step after the first that a restore cannot do without.
+    /// Whether an attempt by a driver shows that a restore ran: a step after the first that a restore cannot do without. What
+    /// goes to the backup server does not: consoles and plug-ins talk to it all day.
     pub fn shows_restore(&self) -> bool {
-        self.stage.is_some_and(|s| s > 1) && self.ports.iter().any(|p| p.need == Need::Required)
+        self.stage.is_some_and(|s| s > 1)
+            && self.ports.iter().any(|p| p.need == Need::Required)
+            && !self.to.contains(&Peer::Role(Role::BackupServer))
     }
 }
 

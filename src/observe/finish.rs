@@ -12,6 +12,7 @@ impl Partial {
     /// Resolves everything: nothing more will come. Payload is turned into evidence and dropped.
     pub fn finish(self, inputs: Vec<InputSummary>, mut holes: Vec<Hole>) -> Observation {
         let mut problems = self.problems;
+        self.repeats.problems(&self.frames).into_iter().for_each(|p| problems.add(p));
         let mut flows = Vec::new();
         for (key, pieces) in self.keys {
             let (instances, orphans) = resolve(&key, pieces);

@@ -1,6 +1,6 @@
 //! Inputs whose times overlap, merged frame by frame.
 
-use crate::base::{InputId, Time};
+use crate::base::{InputId, Known, Problem, ProblemKind, Time};
 use crate::capture::{CaptureFile, Event, Frame, FrameSource, InputMeta, LinkType, Reader};
 
 use super::partial::Partial;
@@ -57,7 +57,9 @@ impl Group<'_> {
         let first = self.0.iter().filter_map(|s| s.stretch.span).map(|s| s.0).min();
         if self.0.len() > 1 {
             let files = self.0.iter().filter_map(|s| Some((s.name.clone(), s.file?)));
-            return ReadGroup { first, ..merge(files) };
+            let mut read = merge(files);
+            self.0.iter().for_each(|s| read.compare(&s.stretch.meta));
+            return ReadGroup { first, ..read };
         }
         let mut read = ReadGroup { partial: Partial::default(), metas: Vec::new(), first };
         for source in self.0 {
@@ -65,6 +67,21 @@ impl Group<'_> {
             read.metas.push((source.name, source.stretch.meta));
         }
         read
+    }
+}
+
+impl ReadGroup {
+    /// Tells where a file is not what it was when it was read first. Only digests show it; the second one is reported.
+    fn compare(&mut self, before: &InputMeta) {
+        if before.sha256 == Known::Unknown {
+            return;
+        }
+        let now = self.metas.iter().find(|(_, m)| m.input == before.input);
+        if now.is_some_and(|(_, m)| m.sha256 != before.sha256) {
+            let detail = "the file changed while it was read".to_owned();
+            let (input, kind) = (before.input, ProblemKind::FileCorrupt);
+            self.partial.problem(Problem { input, kind, detail, offset: None, frame: None, count: 1 });
+        }
     }
 }
 

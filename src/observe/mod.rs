@@ -5,6 +5,7 @@ mod groups;
 mod model;
 mod pairs;
 mod partial;
+mod repeats;
 mod run;
 mod workers;
 

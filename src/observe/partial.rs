@@ -14,6 +14,8 @@ use crate::capture::Frame;
 use crate::flow::{DatagramKey, EndPoint, FlowKey, Fragments, Lane, Pieces, Quote, Seen, Shift, Side};
 use crate::packet::{self, Body, Icmp, Packet};
 
+use super::repeats::Repeats;
+
 /// Pieces kept in a stretch. What would begin another one is counted instead: a flood of forged tuples must not take all
 /// memory.
 const MAX_PIECES: usize = 2_000_000;
@@ -26,6 +28,7 @@ pub struct Partial {
     pub(super) keys: Vec<(FlowKey, Pieces)>,
     pub(super) fragments: Fragments,
     pub(super) problems: Problems,
+    pub(super) repeats: Repeats,
     /// Frames read of each input.
     pub(super) frames: BTreeMap<InputId, u64>,
     pieces: usize,
@@ -66,6 +69,7 @@ impl Partial {
 
     /// Adds a decoded packet to its flow.
     pub fn packet(&mut self, place: Place, p: &Packet<'_>) {
+        self.repeats.add(place, p);
         let seen = |payload| Seen {
             at: place.at,
             lane: Lane::new(place.interface, p.vlans),
@@ -155,6 +159,7 @@ impl Partial {
             later.fragments.shift(&shift);
             later.keys.iter_mut().for_each(|(_, pieces)| pieces.shift(&shift));
         }
+        self.repeats.append(later.repeats, &self.frames);
         for (key, pieces) in later.keys {
             self.take(key, pieces);
         }

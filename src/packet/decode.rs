@@ -62,29 +62,29 @@ pub fn decode<'a>(frame: &Frame<'a>) -> Decoded<'a> {
         LinkType::PPP => ppp::framed(layer).and_then(|l| through_link(&l)),
         LinkType::IPV4 => ipv4(layer, Vlans::default(), false),
         LinkType::IPV6 => ipv6(layer, Vlans::default(), false),
-        other => serial(other, layer).map(|(packet, issue, sent)| {
+        other => serial(other, layer).and_then(|(l, sent)| {
             outgoing = sent;
-            (packet, issue)
+            through_link(&l)
         }),
     };
     let (packet, issue) = inner.unwrap_or_else(|issue| (None, Some(issue)));
     Decoded { packet, issue, device, outgoing }
 }
 
-/// Reads what few links are: serial lines and label switching. The second value is whether the capturing host sent it.
+/// Reads the header of links that few captures have: serial lines and label switching. The second value is whether the
+/// capturing host sent the frame.
 #[inline(never)]
-fn serial(link: LinkType, layer: Layer<'_>) -> Result<(Option<Packet<'_>>, Option<Issue>, Option<bool>), Issue> {
-    let (link, outgoing) = match link {
+fn serial(link: LinkType, layer: Layer<'_>) -> Result<(Link<'_>, Option<bool>), Issue> {
+    let plain = |ethertype| Link { group: false, ethertype, payload: layer };
+    Ok(match link {
         LinkType::PPP_HDLC => (ppp::serial(layer)?, None),
         LinkType::CISCO_HDLC => (ppp::cisco(layer)?, None),
         LinkType::PPP_PPPD => ppp::pppd(layer)?,
         LinkType::PPP_DIRECTED => ppp::directed(layer).map(|(l, sent)| (l, Some(sent)))?,
-        LinkType::PPPOE => (Link { group: false, ethertype: ethertype::PPPOE, payload: layer }, None),
-        LinkType::MPLS => (Link { group: false, ethertype: ethertype::MPLS, payload: layer }, None),
+        LinkType::PPPOE => (plain(ethertype::PPPOE), None),
+        LinkType::MPLS => (plain(ethertype::MPLS), None),
         other => return Err(unsupported(other)),
-    };
-    let (packet, issue) = through_link(&link)?;
-    Ok((packet, issue, outgoing))
+    })
 }
 
 #[cold]
@@ -163,6 +163,7 @@ fn ipv4(layer: Layer<'_>, vlans: Vlans, group: bool) -> Inner<'_> {
         src: IpAddr::V4(ip.src()),
         dst: IpAddr::V4(dst),
         ttl: ip.ttl(),
+        id: ip.id(),
         ip_bytes: ip.len,
         group: group || dst.is_multicast() || dst.is_broadcast(),
         body,
@@ -180,6 +181,7 @@ fn ipv6(layer: Layer<'_>, vlans: Vlans, group: bool) -> Inner<'_> {
         src: IpAddr::V6(ip.src()),
         dst: IpAddr::V6(dst),
         ttl: ip.hop_limit(),
+        id: 0,
         ip_bytes: ip.len,
         group: group || dst.is_multicast(),
         body,

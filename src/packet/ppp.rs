@@ -30,8 +30,6 @@ mod protocol {
     pub(super) const MPLS_MULTICAST: u16 = 0x0283;
     pub(super) const BRIDGED: u16 = 0x0031;
     pub(super) const MULTILINK: u16 = 0x003d;
-    /// From here on are control protocols: no hosts' traffic.
-    pub(super) const CONTROL: u16 = 0x8000;
 }
 
 /// Reads PPP with or without HDLC-like framing.
@@ -110,8 +108,8 @@ fn parse(ppp: Layer<'_>) -> Result<Link<'_>, Issue> {
         0x0053 | 0x0055 => return Err(Issue::new(ProblemKind::Opaque, "encrypted PPP")),
         // RFC 1661 section 2: both octets' lowest bits are fixed.
         n if n & 0x0101 != 1 => return Err(Issue::malformed("PPP protocol")),
-        // Control protocols, and other network layers.
-        protocol::CONTROL.. | _ => 0,
+        // Control protocols (from 8000 on), and other network layers.
+        _ => 0,
     };
     Ok(Link { group: false, ethertype, payload: ppp.after(len) })
 }

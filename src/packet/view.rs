@@ -44,6 +44,8 @@ pub struct Packet<'a> {
     pub dst: IpAddr,
     /// Time to live or hop limit as captured.
     pub ttl: u8,
+    /// Identification of an IPv4 packet as captured; 0 for IPv6.
+    pub id: u16,
     /// Bytes of the IP packet on the wire, header included: the header's total length, or what the frame's original length
     /// leaves where that field is 0 (segmentation offload, RFC 2675 jumbograms).
     pub ip_bytes: u32,

@@ -2,7 +2,7 @@
 
 use super::Case;
 use super::points::PointView;
-use super::rules::{InForce, Rules};
+use super::rules::Rules;
 use super::seen::Seen;
 use super::settle::Settled;
 use crate::base::{Known, Time};
@@ -35,7 +35,7 @@ impl Judged<'_, '_> {
 
     /// Whether any driver tried a step that only a restore takes.
     pub(super) fn restore_seen(&self) -> bool {
-        let shows = |s: &Settled| self.rules.list.get(s.demand.rule).is_some_and(InForce::shows_restore);
+        let shows = |s: &Settled| self.rules.list.get(s.demand.rule).is_some_and(|r| r.rule.shows_restore());
         self.applicable().any(|s| s.presence.attempted() && shows(s))
     }
 }

@@ -24,11 +24,6 @@ impl InForce<'_> {
     pub(super) fn is_companion(&self) -> bool {
         self.set.kind == SetKind::Companion
     }
-
-    /// Whether an attempt by a driver shows that a restore ran. Companion rows do not: backups use them all day.
-    pub(super) fn shows_restore(&self) -> bool {
-        !self.is_companion() && self.rule.shows_restore()
-    }
 }
 
 /// One port of a rule that explains a flow.

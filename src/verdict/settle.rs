@@ -7,7 +7,7 @@ use super::expand::Demand;
 use super::healing::{Named, Pair};
 use super::presence::{Evidence, Presence};
 use super::restores::Restores;
-use super::rules::{InForce, Rules};
+use super::rules::Rules;
 use super::seen::Seen;
 use super::sound::{Ground, Progress};
 use super::words;
@@ -267,7 +267,7 @@ impl<'a, 'p> Settler<'a, 'p> {
     }
 
     fn progress(&self, all: &[Settled], restores: &Restores, s: &Settled) -> Progress {
-        let shows = |x: &Settled| self.rules.list.get(x.demand.rule).is_some_and(InForce::shows_restore);
+        let shows = |x: &Settled| self.rules.list.get(x.demand.rule).is_some_and(|r| r.rule.shows_restore());
         let restore_seen = all.iter().any(|x| x.presence.attempted() && shows(x));
         Progress { restore_seen, later: restores.later_step(all, s), first: self.first }
     }

@@ -199,5 +199,10 @@ fn a_flow_that_an_earlier_stage_asks_for_is_no_proof_of_a_later_one() {
     w.ping(MOUNT, REPO, 5.0);
     let r = w.judge(&site);
     let q = requirement(&r, "image.data-mover", "tcp/6162");
-    assert_eq!((q.outcome, q.cause), (Outcome::Inconclusive, Some(Cause::Time)), "445 is deployment here: {}", q.reason);
+    assert_eq!(
+        (q.outcome, q.cause),
+        (Outcome::Inconclusive, Some(Cause::Time)),
+        "445 is deployment here: {}",
+        q.reason
+    );
 }
