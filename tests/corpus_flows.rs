@@ -11,14 +11,6 @@
     clippy::print_stderr,
     reason = "a test may stop at the first surprise"
 )]
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    clippy::indexing_slicing,
-    reason = "a test"
-)]
 
 use std::collections::BTreeMap;
 use std::fs;
