@@ -125,6 +125,7 @@ const RANGE: &[(&str, &str, i32)] = &[
     ("dual-stack-unreachable", "console.pcapng", 1),
     ("nat-black-hole", "target-windows.pcap", 1),
     ("strangers", "mirror.pcap", 1),
+    ("wrong-service", "console.pcapng", 1),
 ];
 
 /// Runs `verify` on a bundled capture, from the project's root so that paths in reports are relative.

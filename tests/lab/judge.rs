@@ -22,11 +22,7 @@ use crate::table;
 
 /// What the program says about the captures of `view`: its report and its exit status.
 pub(crate) fn judge(situation: &Situation, view: &View, recording: &Recording) -> Result<(Value, i32)> {
-    let capture = |p: &Place| recording.captures.get(p).cloned().context(format!("no capture at {}", p.name()));
-    let mut files: Vec<PathBuf> = view.places.iter().map(capture).collect::<Result<_>>()?;
-    if let Some(steps) = view.cut {
-        files = files.iter().map(|f| cut(f, recording, steps)).collect::<Result<_>>()?;
-    }
+    let files = files(view, recording)?;
     let folder = files.first().and_then(|f| f.parent()).context("no capture")?;
     let topology = (situation.topology)();
     let mut text = site::roles(situation, view.claimed, &topology)?;
@@ -69,6 +65,15 @@ pub(crate) fn differences(situation: &Situation, view: &View, report: &Value, st
         all.push(format!("verdict {verdict}, exit status {status}; right: {}, {exit}", expected.verdict));
     }
     Ok(all)
+}
+
+/// The captures of a view, cut where it says so.
+fn files(view: &View, recording: &Recording) -> Result<Vec<PathBuf>> {
+    let capture = |place: &Place| {
+        let file = recording.captures.get(place).context(format!("no capture at {}", place.name()))?;
+        view.cut.map_or_else(|| Ok(file.clone()), |steps| cut(file, recording, steps))
+    };
+    view.places.iter().map(capture).collect()
 }
 
 fn text<'v>(value: &'v Value, key: &str) -> &'v str {
@@ -179,8 +184,8 @@ fn keep_finding(situation: &Situation, view: &View, recording: &Recording) -> Re
     let Some(dir) = std::env::var_os("PORTWITNESS_LAB_FINDINGS").map(PathBuf::from) else { return Ok(()) };
     let dir = dir.join(format!("{}-{}", situation.file, name(view).replace(' ', "-")));
     fs::create_dir_all(&dir).context("cannot make a folder for findings")?;
-    for file in view.places.iter().filter_map(|p| recording.captures.get(p)) {
-        fs::write(dir.join(file_name(file)), fs::read(file).context("cannot read a capture")?)
+    for file in files(view, recording)? {
+        fs::write(dir.join(file_name(&file)), fs::read(&file).context("cannot read a capture")?)
             .context("cannot keep a capture")?;
         if let Some(folder) = file.parent() {
             let site = fs::read(folder.join("site.toml")).context("cannot read the site")?;

@@ -8,8 +8,8 @@ use crate::capture::{Capture, stop_all};
 use crate::failure::{Failure, Result};
 use crate::hosts::{Host, Place, Topology};
 use crate::play::{Log, play};
-use crate::scenario::Scenario;
-use crate::servers::{Server, Servers, standard};
+use crate::scenario::{Scenario, Step};
+use crate::servers::{Server, Servers, speaking_ssh, standard};
 
 /// A running lab. Exists only inside the seal, which takes everything away in the end.
 pub(crate) struct Lab {
@@ -27,9 +27,16 @@ pub(crate) struct Recording {
 }
 
 impl Lab {
-    /// The usual network with the servers of these hosts, and the blocks in force.
-    pub(crate) fn up(topology: Topology, cast: &[Host], blocks: &[Block], work: &Path) -> Result<Self> {
-        let mut lab = Self::up_with(topology, &standard(cast, blocks), work)?;
+    /// The usual network with the servers that this script needs of these hosts, and the blocks in force.
+    pub(crate) fn up(
+        topology: Topology,
+        cast: &[Host],
+        script: &[Step],
+        blocks: &[Block],
+        work: &Path,
+    ) -> Result<Self> {
+        let servers = speaking_ssh(standard(cast, blocks), script);
+        let mut lab = Self::up_with(topology, &servers, work)?;
         blocks.iter().try_for_each(|b| lab.block(b))?;
         Ok(lab)
     }

@@ -59,7 +59,7 @@ fn every_fate_of_a_packet_shows_its_own_sign() -> Result<()> {
             block(repository, 2500, Fate::Drop),
             block(repository, 443, Fate::Loss(5)),
         ];
-        let mut lab = Lab::up(Topology::routed(), &[from, target, repository], &blocks, work)?;
+        let mut lab = Lab::up(Topology::routed(), &[from, target, repository], &[], &blocks, work)?;
         lab.capture(&[Place::At(from)])?;
         let send = |to, ports: &[u16]| step(Stage::Before, from, to, Act::Send { ports: ports.to_vec(), bytes: 1 });
         // Before the restore nothing stops at a failure.

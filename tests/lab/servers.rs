@@ -16,6 +16,7 @@ use crate::failure::{Context, Result};
 use crate::hosts::{Host, Place, Topology};
 use crate::net::{await_listening, inside};
 use crate::peer::Receiver;
+use crate::scenario::{Act, Step};
 
 /// Account of every login in the lab; Samba maps the first to the superuser, the only one it can count on.
 pub(crate) const USER: &str = "Administrator";
@@ -53,6 +54,20 @@ pub(crate) fn standard(cast: &[Host], blocks: &[Block]) -> Vec<Server> {
     let absent =
         |host, port| blocks.iter().any(|b| b.fate == Fate::NotServed && b.to == host && b.ports.contains(&port));
     all.retain(|s| cast.contains(&s.host()) && !matches!(s, Server::Receiver(host, port) if absent(*host, *port)));
+    all
+}
+
+/// The same, where a script speaks SSH to a port that usually serves something else: then SSH is what answers there.
+pub(crate) fn speaking_ssh(mut all: Vec<Server>, script: &[Step]) -> Vec<Server> {
+    for step in script {
+        if let Act::Ssh(asked) = step.act {
+            for server in &mut all {
+                if matches!(*server, Server::Tls(host, port) if (host, port) == (step.to, asked)) {
+                    *server = Server::Ssh(step.to, asked);
+                }
+            }
+        }
+    }
     all
 }
 

@@ -68,6 +68,7 @@ pub(crate) const ALL: &[&Situation] = &[
     &DUAL_UNREACHABLE,
     &NAT_BLACK_HOLE,
     &STRANGERS,
+    &WRONG_SERVICE,
 ];
 
 pub(crate) const CLEAN: Situation = Situation {
@@ -253,5 +254,21 @@ pub(crate) const STRANGERS: Situation = Situation {
     },
     blocks: || vec![block(Place::Router, MountServer, Repository, 6162, Fate::ResetMidstream)],
     kept: &[Place::Mirror],
+    ..BASE
+};
+
+pub(crate) const WRONG_SERVICE: Situation = Situation {
+    file: "wrong-service",
+    story: "Image-level restore to a Windows target. On the backup server's port 443 a secure shell answers instead of \
+            HTTPS: the port is open, and what it leads to is not the service.",
+    scenario: || {
+        let mut scenario = image_level_windows();
+        let shell = Step { odd: Odd::WrongProtocol, ..step(Stage::Console, Console, BackupServer, Act::Ssh(443)) };
+        if let Some(login) = scenario.restore.first_mut() {
+            *login = shell;
+        }
+        scenario
+    },
+    kept: &[Place::At(Console)],
     ..BASE
 };

@@ -40,6 +40,7 @@ situations! {
     dual_stack_unreachable: DUAL_UNREACHABLE;
     nat_black_hole: NAT_BLACK_HOLE;
     strangers: STRANGERS;
+    wrong_service: WRONG_SERVICE;
 }
 
 /// Plays a situation, checks that it went as its story says, and judges every capture of it.
@@ -47,7 +48,7 @@ fn run(situation: &Situation, work: &Path) -> Result<()> {
     let began = Instant::now();
     let (scenario, blocks) = ((situation.scenario)(), (situation.blocks)());
     let story = Story::of(&scenario, &blocks);
-    let mut lab = Lab::up((situation.topology)(), situation.cast, &blocks, work)?;
+    let mut lab = Lab::up((situation.topology)(), situation.cast, &scenario.restore, &blocks, work)?;
     lab.capture(&judge::places(situation))?;
     let up = began.elapsed();
     let recording = lab.play(&scenario)?;
