@@ -157,21 +157,20 @@ impl Telling<'_, '_> {
         if loss_unknown(self.j) {
             text.push_str(" (capture loss unknown)");
         }
-        if let Some(earlier) = self.unproven_earlier_step() {
-            text.push_str(&format!(
-                "; {earlier}, an earlier step, was not seen working either: this one may never have been due"
-            ));
+        if let Some((earlier, hidden)) = self.unproven_earlier_step() {
+            let what = if hidden { "is out of sight here" } else { "was not seen working either" };
+            text.push_str(&format!("; {earlier}, an earlier step, {what}: this one may never have been due"));
         }
         text
     }
 
-    /// The first required step before this one that no capture shows working.
-    fn unproven_earlier_step(&self) -> Option<&str> {
+    /// The first required step before this one that no capture shows working, and whether it is merely out of sight.
+    fn unproven_earlier_step(&self) -> Option<(&str, bool)> {
         let stage = self.s.demand.stage?;
         let earlier = |s: &&Settled| s.demand.stage.is_some_and(|n| n < stage) && s.demand.need == Need::Required;
         let open = self.j.settled.iter().filter(earlier);
         let first = open.into_iter().find(|s| !s.is_satisfied() && s.outcome != Outcome::NotApplicable)?;
-        Some(rule_of(self.j, first).0.id.as_str())
+        Some((rule_of(self.j, first).0.id.as_str(), first.outcome == Outcome::NotObservable))
     }
 
     fn inconclusive(&self) -> String {
