@@ -7,7 +7,7 @@
 set -eu
 
 packages="
-    curl dumpcap:wireshark-common editcap:wireshark-common ethtool ip:iproute2 mount nft:nftables openssl rpcclient:smbclient
+    curl nfpcapd:nfdump dumpcap:wireshark-common editcap:wireshark-common ethtool ip:iproute2 mount nft:nftables openssl rpcclient:smbclient
     samba-dcerpcd:samba smbclient smbd:samba smbpasswd:samba-common-bin ssh:openssh-client
     sshd:openssh-server tcpdump tgtd:tgt tshark unshare:util-linux
 "
