@@ -42,7 +42,7 @@ build: toolchain ## Build the program (release)
 
 test: toolchain packages ## Run all tests, the lab of real servers included; skipped ones are counted
 	@mkdir -p target
-	@{ status=0; $(CARGO) test --locked 2>&1 || status=$$?; echo "$$status" >target/test.status; } | tee target/test.log
+	@{ status=0; $(CARGO) test --locked --no-fail-fast 2>&1 || status=$$?; echo "$$status" >target/test.status; } | tee target/test.log
 	@echo "skipped: $$(grep -cE '(SKIP [a-z]+|skipped): ' target/test.log || true)"
 	@exit "$$(cat target/test.status)"
 

@@ -108,6 +108,9 @@ impl Draft {
             for addr in &addrs {
                 let _ = writeln!(out, "# {addr} {}", self.reason(*addr, role).unwrap_or("as answered"));
             }
+            if role == Role::TargetWindows && !addrs.is_empty() {
+                out.push_str("# (an export's staging server looks the same from the network)\n");
+            }
             let list = addrs.iter().map(|a| format!("\"{a}\"")).collect::<Vec<_>>().join(", ");
             let key = format!("{:<14} = [{list}]", role.word());
             let _ = match addrs.is_empty() {

@@ -211,7 +211,8 @@ impl Draft {
                     self.give(server, Role::BackupServer, format!("is asked by {asker}, which deploys, for tcp/443"));
                 }
             }
-            (0, _) if uses.askers(asker, 443).is_empty() => {
+            // Where the mount server is not known, the deploying host may be that: in some operations it deploys.
+            (0, _) if uses.askers(asker, 443).is_empty() && self.has(Role::MountServer) => {
                 self.give(asker, Role::Console, format!("{what}; the backup server may do that, too: check"));
             }
             _ => {}
