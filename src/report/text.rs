@@ -51,6 +51,7 @@ pub fn render(report: &Report, style: &Style) -> String {
     let blocks = requirements::Blocks::new(report, &clock);
     blocks.failing(&mut page);
     requirements::table(&mut page, report);
+    blocks.harmless(&mut page);
     blocks.open(&mut page);
     if style.verbose {
         blocks.satisfied(&mut page);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::moment::Clock;
 use super::page::{Ink, Page, Row};
 use super::plural;
+use crate::matrix::Need;
 use crate::report::flows::socket;
 use crate::report::{EndRecord, FlowRecord, Outcome, Report, Requirement};
 
@@ -29,6 +30,11 @@ pub(super) struct Blocks<'a> {
     clock: &'a Clock,
 }
 
+/// Whether a blocked or missing row leaves the verdict alone: another port did its job, or it is not required.
+fn is_harmless(r: &Requirement) -> bool {
+    r.substituted_by.is_some() || (r.outcome == Outcome::Missing && r.need < Need::Required)
+}
+
 /// Rows that are open for the same reason; their paths stand in the table.
 fn together(page: &mut Page, rows: &[&Requirement]) {
     let Some(first) = rows.first() else { return };
@@ -47,9 +53,14 @@ impl<'a> Blocks<'a> {
         Self { requirements: &report.requirements, flows, clock }
     }
 
-    /// What is blocked or missing.
+    /// What is blocked or missing and fails the verdict.
     pub(super) fn failing(&self, page: &mut Page) {
-        self.write(page, "What failed", &[Outcome::Blocked, Outcome::Missing]);
+        self.write(page, "What failed", &[Outcome::Blocked, Outcome::Missing], |r| !is_harmless(r));
+    }
+
+    /// What is blocked or missing and fails nothing.
+    pub(super) fn harmless(&self, page: &mut Page) {
+        self.write(page, "Blocked or not seen, but fails nothing", &[Outcome::Blocked, Outcome::Missing], is_harmless);
     }
 
     /// What the capture does not settle: rows without flows that are open for one reason stand together.
@@ -80,11 +91,11 @@ impl<'a> Blocks<'a> {
 
     /// What was seen working.
     pub(super) fn satisfied(&self, page: &mut Page) {
-        self.write(page, "What was seen working", &[Outcome::Satisfied, Outcome::SatisfiedByFallback]);
+        self.write(page, "What was seen working", &[Outcome::Satisfied, Outcome::SatisfiedByFallback], |_| true);
     }
 
-    fn write(&self, page: &mut Page, title: &str, outcomes: &[Outcome]) {
-        let of = |&o: &Outcome| self.requirements.iter().filter(move |r| r.outcome == o);
+    fn write(&self, page: &mut Page, title: &str, outcomes: &[Outcome], pick: fn(&Requirement) -> bool) {
+        let of = |&o: &Outcome| self.requirements.iter().filter(move |r| r.outcome == o && pick(r));
         let mut head = Some(title);
         for requirement in outcomes.iter().flat_map(of) {
             match head.take() {
