@@ -79,6 +79,19 @@ fn real_reports_and_flows_obey_the_published_schemas() {
 }
 
 #[test]
+fn a_real_difference_obeys_its_published_schema() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, site, situation) in [("a.json", true, "restore-clean"), ("b.json", false, "rpc-dynamic-dropped")] {
+        std::fs::write(dir.path().join(name), report(situation, site).to_string()).unwrap();
+    }
+    for files in [["a.json", "b.json"], ["b.json", "a.json"], ["a.json", "a.json"]] {
+        let (_, out, err) = run(dir.path(), &["diff", "--format", "json", files[0], files[1]]);
+        let diff = serde_json::from_str(&out).expect(&err);
+        assert_eq!(violations(&diff, &schema("diff-1.json")), [""; 0], "{files:?}");
+    }
+}
+
+#[test]
 fn the_check_used_here_sees_what_is_wrong() {
     let (schema, good) = (schema("report-1.json"), report("rpc-dynamic-dropped", true));
     for (pointer, value) in [
