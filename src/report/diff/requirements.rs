@@ -50,8 +50,12 @@ fn by_key(report: &Judged) -> BTreeMap<Key, Vec<Requirement>> {
 
 fn change(old: Option<&Requirement>, new: Option<&Requirement>) -> Option<RequirementChange> {
     let shown = new.or(old)?;
-    let same = |a: &Requirement, b: &Requirement| a.outcome == b.outcome && a.cause == b.cause;
-    if old.zip(new).is_some_and(|(a, b)| same(a, b)) {
+    let same = match (old, new) {
+        (Some(a), Some(b)) => a.outcome == b.outcome && a.cause == b.cause,
+        // A row that nobody asked for is as good as none.
+        _ => shown.outcome == "not_applicable",
+    };
+    if same {
         return None;
     }
     Some(RequirementChange {

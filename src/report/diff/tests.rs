@@ -78,6 +78,24 @@ fn outcomes_have_directions() {
 }
 
 #[test]
+fn rows_that_nobody_asked_for_come_and_go_unmentioned() {
+    let without = value(&sample::blocked());
+    let with = |outcome: &str| {
+        let mut more = without.clone();
+        let mut row = more["requirements"][0].clone();
+        row["rule"] = json!("image.other");
+        row["outcome"] = json!(outcome);
+        more["requirements"].as_array_mut().unwrap().push(row);
+        more
+    };
+    assert!(between(&without, &with("not_applicable")).is_empty());
+    assert!(between(&with("not_applicable"), &without).is_empty());
+    assert_eq!(between(&without, &with("satisfied")).change, Change::Other);
+    assert_eq!(between(&with("satisfied"), &without).change, Change::Other);
+    assert_eq!(between(&without, &with("blocked")).change, Change::Worse);
+}
+
+#[test]
 fn a_new_unexpected_flow_is_worse_and_its_absence_only_told() {
     let mut old = value(&sample::blocked());
     let all = old["flows"].as_array().unwrap().clone();

@@ -32,8 +32,9 @@ fn basis(page: &mut Page, diff: &Diff) {
 
 fn swap(page: &mut Page, swap: &Swap) {
     let side = |text: &Option<String>| text.clone().unwrap_or_else(|| "none".to_owned());
-    page.bullet(2, ("•", Ink::Plain), &format!("{}: was {}", swap.what, side(&swap.old)));
-    page.para(4, Ink::Plain, &format!("now {}", side(&swap.new)));
+    page.bullet(2, ("•", Ink::Plain), &swap.what);
+    page.field(4, "was", &side(&swap.old));
+    page.field(4, "now", &side(&swap.new));
 }
 
 fn answer(page: &mut Page, diff: &Diff) {
