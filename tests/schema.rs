@@ -12,7 +12,7 @@ mod support;
 
 use std::path::{Path, PathBuf};
 
-use portwitness::report::json::{flow_schema, report_schema};
+use portwitness::report::json::{diff_schema, flow_schema, report_schema};
 use serde_json::{Value, json};
 use support::run;
 
@@ -23,7 +23,9 @@ fn root() -> &'static Path {
 /// `PORTWITNESS_BLESS=1 cargo test` writes the files anew.
 #[test]
 fn the_published_schemas_are_those_of_the_types() {
-    for (name, schema) in [("report-1.json", report_schema()), ("flow-1.json", flow_schema())] {
+    for (name, schema) in
+        [("report-1.json", report_schema()), ("flow-1.json", flow_schema()), ("diff-1.json", diff_schema())]
+    {
         let path = root().join("schema").join(name);
         let generated = serde_json::to_string_pretty(&schema).unwrap() + "\n";
         if std::env::var_os("PORTWITNESS_BLESS").is_some() {
@@ -73,6 +75,19 @@ fn real_reports_and_flows_obey_the_published_schemas() {
                 assert_eq!(violations(&serde_json::from_str(line).unwrap(), &of_flow), [""; 0], "{capture}: {line}");
             }
         }
+    }
+}
+
+#[test]
+fn a_real_difference_obeys_its_published_schema() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, site, situation) in [("a.json", true, "restore-clean"), ("b.json", false, "rpc-dynamic-dropped")] {
+        std::fs::write(dir.path().join(name), report(situation, site).to_string()).unwrap();
+    }
+    for files in [["a.json", "b.json"], ["b.json", "a.json"], ["a.json", "a.json"]] {
+        let (_, out, err) = run(dir.path(), &["diff", "--format", "json", files[0], files[1]]);
+        let diff = serde_json::from_str(&out).expect(&err);
+        assert_eq!(violations(&diff, &schema("diff-1.json")), [""; 0], "{files:?}");
     }
 }
 

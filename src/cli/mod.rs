@@ -5,6 +5,7 @@
 
 mod ask;
 mod completions;
+mod diff;
 mod explain;
 mod flows;
 mod globs;
@@ -46,6 +47,7 @@ Example:
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Verify(verify::Args),
+    Diff(diff::Args),
     Flows(flows::Args),
     Explain(explain::Args),
     Matrix(matrix::Args),
@@ -63,6 +65,7 @@ pub(crate) fn main() -> ExitCode {
     };
     let done = match cli.command {
         Command::Verify(args) => verify::run(args),
+        Command::Diff(args) => diff::run(&args),
         Command::Flows(args) => flows::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Matrix(args) => matrix::run(args),

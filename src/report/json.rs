@@ -1,4 +1,4 @@
-//! JSON: the report as one document, flows as JSON Lines, and the schemas of both.
+//! JSON: the report as one document, flows as JSON Lines, and the difference of two reports, and the schemas of all three.
 //!
 //! The schemas are generated from the types that are printed, so they cannot say anything else; copies are kept in `schema/`
 //! so that a change of the format is seen in review. Within a major version fields are only added: readers ignore what they
@@ -9,6 +9,7 @@ use std::io::{self, Write};
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 
+use super::diff::{DIFF_SCHEMA, Diff};
 use super::{FlowRecord, Report, SCHEMA};
 
 /// Writes a report, indented, with a final line end.
@@ -29,12 +30,29 @@ pub fn write_flow(flow: &FlowRecord, mut to: impl Write) -> io::Result<()> {
     to.write_all(b"\n")
 }
 
+/// Writes the difference between two reports, indented, with a final line end.
+///
+/// # Errors
+/// Those of the writer.
+pub fn write_diff(diff: &Diff, mut to: impl Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut to, diff)?;
+    to.write_all(b"\n")
+}
+
 /// JSON Schema (draft 2020-12) of a report.
 pub fn report_schema() -> Schema {
-    let mut schema = schema_of::<Report>("urn:portwitness:report:1", "portwitness report, major version 1");
-    // Generated as any string; it names the format and never differs within a major version.
+    named(schema_of::<Report>("urn:portwitness:report:1", "portwitness report, major version 1"), SCHEMA)
+}
+
+/// JSON Schema (draft 2020-12) of what `diff --format json` prints.
+pub fn diff_schema() -> Schema {
+    named(schema_of::<Diff>("urn:portwitness:diff:1", "portwitness diff, major version 1"), DIFF_SCHEMA)
+}
+
+/// The field `schema` is generated as any string; it names the format and never differs within a major version.
+fn named(mut schema: Schema, name: &str) -> Schema {
     if let Some(field) = schema.pointer_mut("/properties/schema").and_then(|f| f.as_object_mut()) {
-        field.insert("const".to_owned(), SCHEMA.into());
+        field.insert("const".to_owned(), name.into());
         field.insert("description".to_owned(), "Name and major version of the format.".into());
     }
     schema

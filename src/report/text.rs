@@ -2,6 +2,7 @@
 //! then everything it rests on. Pure: where it is printed is the caller's business and comes in as a [`Style`].
 
 mod captures;
+pub mod diff;
 mod moment;
 mod page;
 mod requirements;
