@@ -48,10 +48,7 @@ fn output(program: &str, args: &[&str]) -> String {
 
 /// Our TCP flows by direction: packets, and either payload or IP bytes.
 fn ours(capture: &Path, payload: bool) -> Sums {
-    let text = output(
-        env!("CARGO_BIN_EXE_portwitness"),
-        &["flows", "--format", "json", capture.to_str().unwrap()],
-    );
+    let text = output(env!("CARGO_BIN_EXE_portwitness"), &["flows", "--format", "json", capture.to_str().unwrap()]);
     let mut sums = Sums::new();
     for line in text.lines() {
         let f: serde_json::Value = serde_json::from_str(line).unwrap();
@@ -64,10 +61,9 @@ fn ours(capture: &Path, payload: bool) -> Sums {
         };
         let ((o, op), (r, rp)) = (end("orig"), end("resp"));
         let bytes = if payload { ["orig_payload", "resp_payload"] } else { ["orig_bytes", "resp_bytes"] };
-        for (way, packets, bytes) in [
-            ((o.clone(), op, r.clone(), rp), "orig_packets", bytes[0]),
-            ((r, rp, o, op), "resp_packets", bytes[1]),
-        ] {
+        for (way, packets, bytes) in
+            [((o.clone(), op, r.clone(), rp), "orig_packets", bytes[0]), ((r, rp, o, op), "resp_packets", bytes[1])]
+        {
             let sum = sums.entry(way).or_default();
             sum.0 += f[packets].as_u64().unwrap();
             sum.1 += f[bytes].as_u64().unwrap();
@@ -97,7 +93,8 @@ fn nfdumps(capture: &Path) -> Sums {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().to_str().unwrap();
     let _ = output("nfpcapd", &["-r", capture.to_str().unwrap(), "-l", folder]);
-    let text = output("nfdump", &["-q", "-N", "-R", folder, "-o", "fmt:%pr|%sa|%sp|%da|%dp|%ipkt|%ibyt", "-6", "proto tcp"]);
+    let text =
+        output("nfdump", &["-q", "-N", "-R", folder, "-o", "fmt:%pr|%sa|%sp|%da|%dp|%ipkt|%ibyt", "-6", "proto tcp"]);
     let mut sums = Sums::new();
     for line in text.lines() {
         let f: Vec<&str> = line.split('|').map(str::trim).collect();
