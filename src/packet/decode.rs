@@ -8,9 +8,9 @@ use std::net::IpAddr;
 use super::ether::{self, Link, ethertype};
 use super::ipv4::Ipv4;
 use super::ipv6::{self, Ipv6};
-use super::issue::{Issue, Layer};
+use super::issue::{Issue, Layer, be16};
 use super::mpls::{self, Below};
-use super::{Body, Packet, Vlans, icmp, null, ppp, sll, tcp, udp};
+use super::{Body, Packet, Udp, Vlans, gre, icmp, ipip, null, pbb, ppp, sll, tcp, tunnel, udp};
 use crate::base::{ProblemKind, Proto};
 use crate::capture::{Frame, LinkType, link_name};
 
@@ -36,12 +36,39 @@ impl Decoded<'_> {
 }
 
 /// The outcome of one layer and all inside it.
-type Inner<'a> = Result<(Option<Packet<'a>>, Option<Issue>), Issue>;
+type Inner<'a> = Result<Found<'a>, Issue>;
+type Found<'a> = (Option<Packet<'a>>, Option<Issue>);
+
+/// Tunnels within one another, at most.
+const MAX_TUNNELS: u8 = 8;
+/// A datagram's greatest length (RFC 791): as long may be what the first fragment begins.
+const MAX_DATAGRAM: u32 = 65_535;
+
+/// What is known from the layers around.
+#[derive(Clone, Copy, Default)]
+struct Around {
+    vlans: Vlans,
+    group: bool,
+    tunnels: u8,
+}
+
+impl Around {
+    /// As seen by a tunnel's contents: the tags stay, whom the outer frame was sent to does not matter.
+    fn deeper(self) -> Result<Self, Issue> {
+        if self.tunnels >= MAX_TUNNELS {
+            return Err(Issue::new(ProblemKind::TooDeep, "tunnels"));
+        }
+        Ok(Self { group: false, tunnels: self.tunnels + 1, ..self })
+    }
+}
 
 /// Numbers of protocols that carry other packets.
 mod number {
-    pub(super) const AUTHENTICATION: u8 = 51;
+    pub(super) const IPV4: u8 = 4;
+    pub(super) const IPV6: u8 = 41;
+    pub(super) const GRE: u8 = 47;
     pub(super) const ESP: u8 = 50;
+    pub(super) const AUTHENTICATION: u8 = 51;
 }
 
 /// Reads a frame's headers. Never fails: what is wrong is in [`Decoded::issue`].
@@ -49,22 +76,22 @@ pub fn decode<'a>(frame: &Frame<'a>) -> Decoded<'a> {
     let layer = Layer::new(frame.data, frame.original_len);
     let (mut device, mut outgoing) = (None, None);
     let inner = match frame.link {
-        LinkType::ETHERNET => ether::ethernet(layer).and_then(|l| through_link(&l)),
+        LinkType::ETHERNET => ether::ethernet(layer).and_then(|l| through_link(&l, Around::default())),
         LinkType::SLL | LinkType::SLL2 => {
             let cooked = if frame.link == LinkType::SLL { sll::v1(layer) } else { sll::v2(layer) };
             cooked.and_then(|c| {
                 (device, outgoing) = (c.device, Some(c.outgoing));
-                through_link(&c.link)
+                through_link(&c.link, Around::default())
             })
         }
-        LinkType::NULL | LinkType::LOOP => null::parse(layer).and_then(|l| through_link(&l)),
+        LinkType::NULL | LinkType::LOOP => null::parse(layer).and_then(|l| through_link(&l, Around::default())),
         LinkType::RAW | LinkType::RAW_12 | LinkType::RAW_14 => raw_ip(layer),
-        LinkType::PPP => ppp::framed(layer).and_then(|l| through_link(&l)),
-        LinkType::IPV4 => ipv4(layer, Vlans::default(), false),
-        LinkType::IPV6 => ipv6(layer, Vlans::default(), false),
+        LinkType::PPP => ppp::framed(layer).and_then(|l| through_link(&l, Around::default())),
+        LinkType::IPV4 => ipv4(layer, Around::default()),
+        LinkType::IPV6 => ipv6(layer, Around::default()),
         other => serial(other, layer).and_then(|(l, sent)| {
             outgoing = sent;
-            through_link(&l)
+            through_link(&l, Around::default())
         }),
     };
     let (packet, issue) = inner.unwrap_or_else(|issue| (None, Some(issue)));
@@ -93,132 +120,201 @@ fn unsupported(link: LinkType) -> Issue {
 }
 
 #[inline(always)]
-fn through_link<'a>(link: &Link<'a>) -> Inner<'a> {
-    let mut vlans = Vlans::default();
+fn through_link<'a>(link: &Link<'a>, mut around: Around) -> Inner<'a> {
+    around.group |= link.group;
     let (ethertype, rest, issue) = match link.ethertype {
         // Most frames: no tags.
         t @ (ethertype::IPV4 | ethertype::IPV6) => (t, link.payload, None),
-        _ => ether::unwrap(link, &mut vlans)?,
+        _ => ether::unwrap(link, &mut around.vlans)?,
     };
     let (packet, inner) = match ethertype {
-        ethertype::IPV4 => ipv4(rest, vlans, link.group)?,
-        ethertype::IPV6 => ipv6(rest, vlans, link.group)?,
-        other => carried(other, rest, vlans, link.group)?,
+        ethertype::IPV4 => ipv4(rest, around)?,
+        ethertype::IPV6 => ipv6(rest, around)?,
+        other => carried(other, rest, around)?,
     };
     Ok((packet, inner.or(issue)))
 }
 
 /// What is neither IP nor a tag: what carries IP in a header of its own, or something else.
 #[inline(never)]
-fn carried(ethertype: u16, rest: Layer<'_>, vlans: Vlans, group: bool) -> Inner<'_> {
+fn carried(ethertype: u16, rest: Layer<'_>, around: Around) -> Inner<'_> {
     match ethertype {
-        ethertype::MPLS | ethertype::MPLS_MULTICAST => labelled(rest, vlans, group),
+        ethertype::MPLS | ethertype::MPLS_MULTICAST => labelled(rest, around),
         ethertype::PPPOE => {
             let (link, issue) = ppp::session(rest)?;
             let (packet, inner) = match link.ethertype {
-                ethertype::IPV4 => ipv4(link.payload, vlans, group)?,
-                ethertype::IPV6 => ipv6(link.payload, vlans, group)?,
-                ethertype::MPLS | ethertype::MPLS_MULTICAST => labelled(link.payload, vlans, group)?,
+                ethertype::IPV4 => ipv4(link.payload, around)?,
+                ethertype::IPV6 => ipv6(link.payload, around)?,
+                ethertype::MPLS | ethertype::MPLS_MULTICAST => labelled(link.payload, around)?,
                 _ => (None, None),
             };
             Ok((packet, inner.or(issue)))
         }
+        ethertype::BACKBONE => inside(&pbb::parse(rest)?, around),
         other => Ok((None, ether::undecoded(other))),
     }
 }
 
-fn labelled(stack: Layer<'_>, vlans: Vlans, group: bool) -> Inner<'_> {
+fn labelled(stack: Layer<'_>, around: Around) -> Inner<'_> {
     match mpls::below(stack)? {
-        Below::V4(packet) => ipv4(packet, vlans, group),
-        Below::V6(packet) => ipv6(packet, vlans, group),
+        Below::V4(packet) => ipv4(packet, around),
+        Below::V6(packet) => ipv6(packet, around),
+    }
+}
+
+/// What a tunnel's header led to.
+#[inline(never)]
+fn inside<'a>(link: &Link<'a>, around: Around) -> Inner<'a> {
+    through_link(link, around.deeper()?)
+}
+
+/// The packet in an IP protocol that carries others; an issue where it cannot be read.
+#[cold]
+fn ip_tunnel(protocol: u8, layer: Layer<'_>, fragment: bool, around: Around) -> Inner<'_> {
+    // A fragment's inner packet is longer than it: the inner header tells how long.
+    let layer = if fragment { Layer::new(layer.data, MAX_DATAGRAM) } else { layer };
+    let link = match protocol {
+        number::IPV4 | number::IPV6 => ipip::parse(protocol == number::IPV6, layer)?,
+        _ => gre::parse(layer)?,
+    };
+    match inside(&link, around)? {
+        (None, Some(issue)) => Err(issue),
+        // Type 0: the tunnel's own messages.
+        (None, None) if link.ethertype != 0 && !tunnel::is_plausible(&link) => {
+            Err(Issue::new(ProblemKind::Undecoded, "GRE with other than IP inside"))
+        }
+        found => Ok(found),
+    }
+}
+
+/// The packet in a UDP datagram whose ports are a tunnel's; `Ok(None)` where the datagram is anything else.
+#[cold]
+fn udp_tunnel<'a>(u: &Udp<'a>, header: Layer<'a>, around: Around) -> Result<Option<Found<'a>>, Issue> {
+    // A first fragment's length field counts the whole datagram.
+    let whole =
+        be16(header.data, 4).filter(|_| u.first_fragment.is_some()).map_or(0, |n| u32::from(n).saturating_sub(8));
+    let payload = Layer::new(u.payload, u.payload_len.max(whole));
+    let Some(link) = tunnel::over_udp(u.src_port, u.dst_port, payload) else { return Ok(None) };
+    match inside(&link, around) {
+        Ok((None, None)) => Ok(tunnel::is_plausible(&link).then_some((None, None))),
+        Ok((None, Some(_))) => Ok(None),
+        Ok(found) => Ok(Some(found)),
+        Err(issue) if matches!(issue.kind, ProblemKind::PacketTruncated | ProblemKind::TooDeep) => Err(issue),
+        Err(_) => Ok(None),
     }
 }
 
 fn raw_ip(layer: Layer<'_>) -> Inner<'_> {
     let &[first] = layer.header("raw IP")?;
     match first >> 4 {
-        4 => ipv4(layer, Vlans::default(), false),
-        6 => ipv6(layer, Vlans::default(), false),
+        4 => ipv4(layer, Around::default()),
+        6 => ipv6(layer, Around::default()),
         _ => Err(Issue::malformed("IP version")),
     }
 }
 
 #[inline(always)]
-fn ipv4(layer: Layer<'_>, vlans: Vlans, group: bool) -> Inner<'_> {
+fn ipv4(layer: Layer<'_>, around: Around) -> Inner<'_> {
     let (ip, length) = Ipv4::parse(layer)?;
     let (id, protocol) = (u32::from(ip.id()), ip.protocol());
-    let (body, inner) = if ip.is_later_fragment() {
-        (Body::LaterFragment { proto: Proto::from_number(protocol), id }, None)
+    let carried = if ip.is_later_fragment() {
+        Carried::Body(Body::LaterFragment { proto: Proto::from_number(protocol), id }, None)
     } else {
         let first_fragment = ip.more_fragments().then_some(id);
         if protocol == number::AUTHENTICATION {
-            after_extensions(ipv6::follow(protocol, ip.payload), first_fragment)
+            after_extensions(ipv6::follow(protocol, ip.payload), first_fragment, around)
         } else {
-            transport(protocol, ip.payload, first_fragment)
+            transport(protocol, ip.payload, first_fragment, around)
         }
+    };
+    let (body, inner) = match carried {
+        Carried::Body(body, issue) => (body, issue),
+        Carried::Tunnel(packet, issue) => return Ok((packet, issue.or(length))),
     };
     let dst = ip.dst();
     let packet = Packet {
-        vlans,
+        vlans: around.vlans,
         src: IpAddr::V4(ip.src()),
         dst: IpAddr::V4(dst),
         ttl: ip.ttl(),
         id: ip.id(),
         ip_bytes: ip.len,
-        group: group || dst.is_multicast() || dst.is_broadcast(),
+        group: around.group || dst.is_multicast() || dst.is_broadcast(),
         body,
     };
     Ok((Some(packet), inner.or(length)))
 }
 
 #[inline(always)]
-fn ipv6(layer: Layer<'_>, vlans: Vlans, group: bool) -> Inner<'_> {
+fn ipv6(layer: Layer<'_>, around: Around) -> Inner<'_> {
     let (ip, length) = Ipv6::parse(layer)?;
-    let (body, inner) = after_extensions(ip.upper(), None);
+    let (body, inner) = match after_extensions(ip.upper(), None, around) {
+        Carried::Body(body, issue) => (body, issue),
+        Carried::Tunnel(packet, issue) => return Ok((packet, issue.or(length))),
+    };
     let dst = ip.dst();
     let packet = Packet {
-        vlans,
+        vlans: around.vlans,
         src: IpAddr::V6(ip.src()),
         dst: IpAddr::V6(dst),
         ttl: ip.hop_limit(),
         id: 0,
         ip_bytes: ip.len,
-        group: group || dst.is_multicast(),
+        group: around.group || dst.is_multicast(),
         body,
     };
     Ok((Some(packet), inner.or(length)))
 }
 
+/// What an IP packet carries: something of its own, or another packet that takes its place.
+enum Carried<'a> {
+    Body(Body<'a>, Option<Issue>),
+    Tunnel(Option<Packet<'a>>, Option<Issue>),
+}
+
 #[inline(always)]
-fn after_extensions(upper: ipv6::Upper<'_>, first_fragment: Option<u32>) -> (Body<'_>, Option<Issue>) {
+fn after_extensions<'a>(upper: ipv6::Upper<'a>, first_fragment: Option<u32>, around: Around) -> Carried<'a> {
     let proto = Proto::from_number(upper.protocol);
     match (upper.issue, upper.fragment) {
-        (Some(issue), _) => (Body::Other(proto), Some(issue)),
-        (None, Some(f)) if !f.first => (Body::LaterFragment { proto, id: f.id }, None),
-        (None, f) => transport(upper.protocol, upper.payload, f.map(|f| f.id).or(first_fragment)),
+        (Some(issue), _) => Carried::Body(Body::Other(proto), Some(issue)),
+        (None, Some(f)) if !f.first => Carried::Body(Body::LaterFragment { proto, id: f.id }, None),
+        (None, f) => transport(upper.protocol, upper.payload, f.map(|f| f.id).or(first_fragment), around),
     }
 }
 
 #[inline(always)]
-fn transport(protocol: u8, layer: Layer<'_>, first_fragment: Option<u32>) -> (Body<'_>, Option<Issue>) {
+fn transport(protocol: u8, layer: Layer<'_>, first_fragment: Option<u32>, around: Around) -> Carried<'_> {
     let proto = Proto::from_number(protocol);
     let result = match proto {
         Proto::Tcp => tcp::parse(layer, first_fragment).map(|t| (Body::Tcp(t), None)),
-        Proto::Udp => udp::parse(layer, first_fragment).map(|(u, issue)| (Body::Udp(u), issue)),
+        Proto::Udp => match udp::parse(layer, first_fragment) {
+            Ok((u, issue)) if tunnel::may_be(u.src_port, u.dst_port) => match udp_tunnel(&u, layer, around) {
+                Ok(Some((packet, inner))) => return Carried::Tunnel(packet, inner.or(issue)),
+                Ok(None) => Ok((Body::Udp(u), issue)),
+                Err(inner) => Ok((Body::Udp(u), Some(inner))),
+            },
+            other => other.map(|(u, issue)| (Body::Udp(u), issue)),
+        },
         Proto::Icmp => icmp::parse(layer, false).map(|i| (Body::Icmp(i), None)),
         Proto::Icmp6 => icmp::parse(layer, true).map(|i| (Body::Icmp(i), None)),
+        Proto::Other(number::IPV4 | number::IPV6 | number::GRE) => {
+            match ip_tunnel(protocol, layer, first_fragment.is_some(), around) {
+                Ok((packet, issue)) => return Carried::Tunnel(packet, issue),
+                Err(issue) => Err(issue),
+            }
+        }
         Proto::Other(_) => Ok((Body::Other(proto), carrier(protocol))),
     };
-    result.unwrap_or_else(|issue| (Body::Other(proto), Some(issue)))
+    match result {
+        Ok((body, issue)) => Carried::Body(body, issue),
+        Err(issue) => Carried::Body(Body::Other(proto), Some(issue)),
+    }
 }
 
 /// The issue of an IP protocol that carries other packets; `None` for those that carry their own.
 fn carrier(protocol: u8) -> Option<Issue> {
     let name = match protocol {
         number::ESP => return Some(Issue::new(ProblemKind::Opaque, "ESP")),
-        4 => "IPv4 in IP",
-        41 => "IPv6 in IP",
-        47 => "GRE",
         55 => "minimal encapsulation",
         94 => "IP in IP (IPIP)",
         97 => "Ethernet in IP",

@@ -20,6 +20,7 @@ pub(super) mod ethertype {
     pub(crate) const MPLS: u16 = 0x8847;
     pub(crate) const MPLS_MULTICAST: u16 = 0x8848;
     pub(crate) const PPPOE: u16 = 0x8864;
+    pub(crate) const BACKBONE: u16 = 0x88e7;
 }
 
 /// Below this the field is a length (IEEE 802.3 section 3.2.6).
@@ -81,7 +82,6 @@ pub(super) fn undecoded(ethertype: u16) -> Option<Issue> {
     let (kind, name) = match ethertype {
         0x880b => (ProblemKind::Undecoded, "PPP"),
         0x6558 => (ProblemKind::Undecoded, "transparent Ethernet bridging"),
-        0x88e7 => (ProblemKind::Undecoded, "provider backbone bridge (802.1ah)"),
         0x893f => (ProblemKind::Undecoded, "bridge port extension (802.1BR)"),
         0x8926 => (ProblemKind::Undecoded, "VN-Tag"),
         0x8909 => (ProblemKind::Undecoded, "Cisco MetaData"),

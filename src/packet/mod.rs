@@ -5,17 +5,25 @@
 
 mod decode;
 mod ether;
+mod geneve;
+mod gre;
+mod gtp;
 mod icmp;
+mod ipip;
 mod ipv4;
 mod ipv6;
 mod issue;
 mod mpls;
 mod null;
+mod pbb;
 mod ppp;
 mod sll;
 mod tcp;
+mod teredo;
+mod tunnel;
 mod udp;
 mod view;
+mod vxlan;
 
 pub use decode::{Decoded, decode};
 pub use issue::Issue;

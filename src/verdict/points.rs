@@ -233,7 +233,7 @@ impl Traffic {
     }
 }
 
-/// Encapsulations whose contents are not read. IP protocols: IP-in-IP 4, 41 and 94, GRE 47, IPsec 50 and 51, EtherIP 97,
+/// Encapsulations that were not opened: a packet whose contents were read is theirs. IP protocols: IP-in-IP 4, 41 and 94, GRE 47, IPsec 50 and 51, EtherIP 97,
 /// L2TP 115. Over UDP: OpenVPN, L2TP, IPsec behind NAT, VXLAN (also Linux' old port), GENEVE, WireGuard.
 fn hides_contents(flow: &Flow) -> bool {
     let port = |p: u16| matches!(p, 1194 | 1701 | 4500 | 4789 | 8472 | 6081 | 51820);
