@@ -3,7 +3,7 @@
 CARGO ?= cargo
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint fmt clippy doc deny lab captures clean toolchain packages
+.PHONY: help demo build test lint fmt clippy doc deny lab captures explore clean toolchain packages
 
 # Tests of the lab need root. Only the test program gets it, not the compiler.
 ifneq ($(shell id -u),0)
@@ -68,6 +68,9 @@ lab: toolchain packages ## Only the tests with real servers; needs root
 
 captures: toolchain packages ## Record captures/ anew from the lab; needs root
 	@CI=true PORTWITNESS_LAB_RECORD=captures $(CARGO) test --locked $(AS_ROOT) --test lab
+
+explore: toolchain ## Property tests with new random cases, several times over
+	@for i in 1 2 3 4 5; do $(CARGO) test --locked --test flow_laws --test capture_segments --test decode_oracle || exit 1; done
 
 clean: ## Remove what was built
 	@$(CARGO) clean
