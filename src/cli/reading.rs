@@ -77,23 +77,7 @@ fn open<'a>(inputs: &'a [Input], how: &How, meter: &Arc<Meter>) -> Opened<'a> {
 
 /// An input that was given and not read: the report lists it, and the verdict cannot be a pass.
 fn note_unreadable(observation: &mut Observation, input: &Input, error: &OpenError) {
-    observation.inputs.push(InputSummary {
-        input: input.id,
-        name: input.source.name(),
-        format: "unreadable".to_owned(),
-        sha256: Known::Unknown,
-        linktypes: Vec::new(),
-        packets: 0,
-        bytes: 0,
-        first: None,
-        last: None,
-        loss_kernel: Known::Unknown,
-        loss_interface: Known::Unknown,
-        filter: Known::Unknown,
-        snaplen: Known::Unknown,
-        cut_frames: 0,
-        damaged_at: None,
-    });
+    observation.inputs.push(InputSummary::unread(input.id, &input.source.name()));
     observation.inputs.sort_by_key(|i| i.input);
     observation.problems.push(problem(input.id, ProblemKind::InputUnreadable, reason(error), 1));
     observation.problems.sort();

@@ -40,6 +40,29 @@ pub struct InputSummary {
     pub damaged_at: Option<u64>,
 }
 
+impl InputSummary {
+    /// The summary of an input of which nothing was read.
+    pub fn unread(input: InputId, name: &str) -> Self {
+        Self {
+            input,
+            name: name.to_owned(),
+            format: "unreadable".to_owned(),
+            sha256: Known::Unknown,
+            linktypes: Vec::new(),
+            packets: 0,
+            bytes: 0,
+            first: None,
+            last: None,
+            loss_kernel: Known::Unknown,
+            loss_interface: Known::Unknown,
+            filter: Known::Unknown,
+            snaplen: Known::Unknown,
+            cut_frames: 0,
+            damaged_at: None,
+        }
+    }
+}
+
 /// Everything seen at one observation point. Holds no payload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Observation {

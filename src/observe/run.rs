@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use crate::base::{InputId, Known, Problem, ProblemKind, RunError, Time, WireText};
+use crate::base::{InputId, Problem, ProblemKind, RunError, Time, WireText};
 use crate::capture::{CaptureFile, InputMeta, OpenError, SEGMENT_BYTES};
 
 use super::groups::{Group, Source, groups};
@@ -78,7 +78,7 @@ impl Point {
         let detail = whole.strip_prefix(&format!("cannot read {shown}: ")).unwrap_or(&whole).to_owned();
         let kind = ProblemKind::InputUnreadable;
         self.problems.push(Problem { input, kind, detail, offset: None, frame: None, count: 1 });
-        self.inputs.push(unread(input, &error.name));
+        self.inputs.push(InputSummary::unread(input, &error.name));
     }
 
     fn append(&mut self, group: Group<'_>) {
@@ -154,26 +154,5 @@ fn summary(name: String, meta: &InputMeta) -> InputSummary {
         snaplen: meta.snaplen(),
         cut_frames: meta.cut_frames,
         damaged_at: meta.damaged_at,
-    }
-}
-
-/// The summary of an input of which nothing was read.
-fn unread(input: InputId, name: &str) -> InputSummary {
-    InputSummary {
-        input,
-        name: name.to_owned(),
-        format: "unreadable".to_owned(),
-        sha256: Known::Unknown,
-        linktypes: Vec::new(),
-        packets: 0,
-        bytes: 0,
-        first: None,
-        last: None,
-        loss_kernel: Known::Unknown,
-        loss_interface: Known::Unknown,
-        filter: Known::Unknown,
-        snaplen: Known::Unknown,
-        cut_frames: 0,
-        damaged_at: None,
     }
 }

@@ -234,6 +234,9 @@ impl Telling<'_, '_> {
                 let at: Vec<String> = s.settle_at.iter().map(|&h| words::host(self.j.site, h)).collect();
                 Some(format!("Capture at {} to settle it.", at.join(" or ")))
             }
+            Outcome::Inconclusive if s.cause == Some(Cause::Time) => Some(
+                "If the capture covers the whole restore, say so with a [[window]] in the site; otherwise capture from before the restore until it has ended.".to_owned(),
+            ),
             _ => None,
         }?;
         let more = if s.outcome == Outcome::Blocked { self.rule.next_step.as_str() } else { "" };

@@ -176,11 +176,12 @@ impl<'a, 'p> Settler<'a, 'p> {
     /// What may be said of a demand of which nothing was seen although its pairs are in sight.
     fn absent(&self, all: &[Settled], restores: &Restores, s: &Settled) -> Settled {
         let least = self.rules.list.get(s.demand.rule).map_or(3, |r| r.rule.least_packets);
-        match self.ground.doubt(&s.demand, least, self.progress(all, restores, s)) {
+        let progress = self.progress(all, restores, s);
+        match self.ground.doubt(&s.demand, least, progress) {
             Some((cause, because)) => Settled {
                 settle_at: match cause {
                     Cause::PairUnseen => s.demand.drivers.clone(),
-                    Cause::Time => self.first_step_out_of_sight(all),
+                    Cause::Time if !progress.restore_seen => self.first_step_out_of_sight(all),
                     _ => Vec::new(),
                 },
                 ..decided(s, Outcome::Inconclusive, cause, because)

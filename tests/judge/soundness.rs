@@ -206,3 +206,12 @@ fn a_flow_that_an_earlier_stage_asks_for_is_no_proof_of_a_later_one() {
         q.reason
     );
 }
+
+#[test]
+fn a_capture_that_ended_too_early_is_not_told_to_move_elsewhere() {
+    let r = World::clean().without(3260).judge(&site());
+    let q = requirement(&r, "image.iscsi", "tcp/3260-3270");
+    assert_eq!((q.outcome, q.cause), (Outcome::Inconclusive, Some(Cause::Time)));
+    assert!(q.settle_at.is_empty(), "{:?}", q.settle_at);
+    assert!(q.next_step.as_deref().is_some_and(|s| s.contains("[[window]]")), "{:?}", q.next_step);
+}
