@@ -3,7 +3,7 @@
 CARGO ?= cargo
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint fmt clippy doc deny lab captures explore clean toolchain packages
+.PHONY: help demo build test lint fmt clippy doc deny lab captures explore bench-traffic clean toolchain packages
 
 # Tests of the lab need root. Only the test program gets it, not the compiler.
 ifneq ($(shell id -u),0)
@@ -11,7 +11,7 @@ AS_ROOT = --config "target.'cfg(unix)'.runner='sudo -E'"
 endif
 
 help: ## This list
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 demo: build ## Build, then judge two bundled captures of real servers: one passes, one fails
 	@echo
@@ -71,6 +71,9 @@ captures: toolchain packages ## Record captures/ anew from the lab; needs root
 
 explore: toolchain ## Property tests with new random cases, several times over
 	@for i in 1 2 3 4 5; do $(CARGO) test --locked --test flow_laws --test capture_segments --test decode_oracle || exit 1; done
+
+bench-traffic: toolchain ## Make the traffic of the benchmarks in target/bench (15 GB; PACKETS=2000000 for less)
+	@$(CARGO) bench --locked --bench traffic -- --out target/bench $(if $(PACKETS),--packets $(PACKETS)) $(SETS)
 
 clean: ## Remove what was built
 	@$(CARGO) clean
