@@ -2,8 +2,9 @@
 
 use super::model::{AppFacts, AppProto, Evidence, Speaks};
 use super::outcome::Outcome;
+use super::part::{Part, framed};
 use super::stream::{Piece, Stream};
-use super::{http, iscsi, rpc, smb, ssh, tls};
+use super::{dns, http, iscsi, kerberos, ldap, ntp, rpc, smb, ssh, tls, tns};
 use crate::base::WireText;
 
 /// What a recognised side said.
@@ -14,6 +15,8 @@ enum Found {
     Iscsi(iscsi::Facts),
     Http(http::Facts),
     Ssh(ssh::Facts),
+    /// One of those whose meaning needs both sides.
+    Spoken(AppProto),
 }
 
 impl Found {
@@ -25,6 +28,7 @@ impl Found {
             Self::Iscsi(_) => AppProto::Iscsi,
             Self::Http(_) => AppProto::Http,
             Self::Ssh(_) => AppProto::Ssh,
+            Self::Spoken(proto) => *proto,
         }
     }
 }
@@ -33,11 +37,15 @@ type Parser = fn(&[u8]) -> Outcome<Found>;
 
 /// Parsers in the order in which they are asked: those whose first byte decides come first, text last, and SSH behind HTTP,
 /// because a server may send any text before its identification.
-const ORDER: [Parser; 6] = [
+const ORDER: [Parser; 10] = [
     |b| tls::parse(b).map(Found::Tls),
     |b| smb::parse(b).map(Found::Smb),
     |b| rpc::parse(b).map(|()| Found::DceRpc),
     |b| iscsi::parse(b).map(Found::Iscsi),
+    |b| kerberos::stream(b).map(|()| Found::Spoken(AppProto::Kerberos)),
+    |b| tns::parse(b).map(|()| Found::Spoken(AppProto::Tns)),
+    |b| dns::stream(b).map(|()| Found::Spoken(AppProto::Dns)),
+    |b| ldap::parse(b).map(|()| Found::Spoken(AppProto::Ldap)),
     |b| http::parse(b).map(Found::Http),
     |b| ssh::parse(b).map(Found::Ssh),
 ];
@@ -85,6 +93,7 @@ pub fn evidence(a: &Stream, b: &Stream) -> Evidence {
     }
     evidence.facts.extend(smb_dialect(&sides));
     evidence.facts.extend(iscsi_login(&sides));
+    evidence.facts.extend(of_messages(&sides));
     let [side_a, side_b] = &sides;
     if sides.iter().any(|s| matches!(s.found, Some(Found::DceRpc))) {
         for (client, server) in [(side_a, side_b), (side_b, side_a)] {
@@ -111,8 +120,60 @@ fn fact(found: &Found, side_a: bool) -> Option<AppFacts> {
             facts.identification.clone().map(|identification| AppFacts::Ssh { side_a, identification })
         }
         Found::Http(facts) => facts.line.clone().map(|line| AppFacts::Http { side_a, line }),
-        Found::Tls(tls::Facts::Cut) | Found::Smb(_) | Found::DceRpc | Found::Iscsi(_) => None,
+        Found::Tls(tls::Facts::Cut) | Found::Smb(_) | Found::DceRpc | Found::Iscsi(_) | Found::Spoken(_) => None,
     }
+}
+
+/// Facts of protocols of separate messages, from both sides.
+fn of_messages(sides: &[Side; 2]) -> Vec<AppFacts> {
+    let spoken = sides.iter().find_map(|s| if let Some(Found::Spoken(p)) = &s.found { Some(*p) } else { None });
+    let Some(proto) = spoken else { return Vec::new() };
+    let frame: fn(&[u8]) -> Option<(usize, usize)> = match proto {
+        AppProto::Kerberos => kerberos::frame,
+        AppProto::Tns => tns::frame,
+        AppProto::Dns => dns::frame,
+        _ => ldap::frame,
+    };
+    let [a, b] = sides.each_ref().map(|s| framed(s.pieces.first(), frame));
+    facts_of(proto, [&a, &b])
+}
+
+fn facts_of(proto: AppProto, sides: [&[Part<'_>]; 2]) -> Vec<AppFacts> {
+    match proto {
+        AppProto::Kerberos => kerberos::facts(sides),
+        AppProto::Tns => tns::facts(sides),
+        AppProto::Dns => dns::facts(sides),
+        AppProto::Ldap => ldap::facts(&ldap::done(sides)),
+        AppProto::Ntp => ntp::facts(sides),
+        _ => Vec::new(),
+    }
+}
+
+type DatagramParser = fn(&Part<'_>) -> Outcome<()>;
+
+/// Parsers of datagrams in the order in which they are asked, the one with the least to go by last.
+const DATAGRAMS: [(AppProto, DatagramParser); 4] = [
+    (AppProto::Kerberos, |p| kerberos::datagram(p.bytes)),
+    (AppProto::Ldap, |p| ldap::parse(p.bytes)),
+    (AppProto::Dns, |p| dns::datagram(p.bytes, p.wire)),
+    (AppProto::Ntp, |p| ntp::datagram(p.bytes, p.wire)),
+];
+
+/// What the first datagrams say: `a` is what `key.ends[0]` sent, `b` what `key.ends[1]` sent. A side speaks what its first one is.
+pub fn datagram_evidence(a: &[Part<'_>], b: &[Part<'_>]) -> Evidence {
+    let mut evidence = Evidence::none();
+    evidence.speaks = [a, b].map(|parts| {
+        let Some(first) = parts.first() else { return Speaks::Nothing };
+        let known = DATAGRAMS.iter().map(|(p, parse)| (p, parse(first))).find(|(_, o)| *o != Outcome::No);
+        match known {
+            Some((proto, Outcome::Evidence(()))) => Speaks::Known(*proto),
+            Some(_) => Speaks::Undecided,
+            None => Speaks::Other,
+        }
+    });
+    let spoken = evidence.speaks.iter().find_map(|s| if let Speaks::Known(p) = s { Some(*p) } else { None });
+    evidence.facts = spoken.map(|p| facts_of(p, [a, b])).unwrap_or_default();
+    evidence
 }
 
 /// The dialect that the server chose, whichever side it is.

@@ -22,6 +22,16 @@ pub enum AppProto {
     Iscsi,
     /// HTTP/1 request or status line.
     Http,
+    /// Oracle TNS connection setup.
+    Tns,
+    /// Kerberos (RFC 4120).
+    Kerberos,
+    /// LDAP (RFC 4511).
+    Ldap,
+    /// DNS (RFC 1035).
+    Dns,
+    /// NTP (RFC 5905).
+    Ntp,
 }
 
 impl AppProto {
@@ -34,6 +44,11 @@ impl AppProto {
             Self::DceRpc => "dce-rpc",
             Self::Iscsi => "iscsi",
             Self::Http => "http",
+            Self::Tns => "tns",
+            Self::Kerberos => "kerberos",
+            Self::Ldap => "ldap",
+            Self::Dns => "dns",
+            Self::Ntp => "ntp",
         }
     }
 }
@@ -51,6 +66,20 @@ pub enum Speaks {
     Known(AppProto),
     /// Enough bytes from the stream's start, of none of the protocols above.
     Other,
+}
+
+/// What an LDAP message asks for (RFC 4511 section 4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LdapOperation {
+    /// Authentication.
+    Bind,
+    /// Search.
+    Search,
+    /// TLS on the same connection.
+    StartTls,
+    /// Another extended operation.
+    Extended,
 }
 
 /// Facts a parser found.
@@ -127,6 +156,59 @@ pub enum AppFacts {
         /// Status as on the wire; 0x16c9a0d6 is "not registered" (C706 appendix E).
         status: u32,
     },
+    /// A connection to an Oracle database asked for.
+    Tns {
+        /// `SERVICE_NAME` of the connect data.
+        service: Option<WireText>,
+        /// `SID` of the connect data.
+        sid: Option<WireText>,
+        /// The last answer: `accept`, `refuse` or `redirect`.
+        answer: Option<String>,
+        /// Number of the listener's error: 12514 is ORA-12514.
+        error: Option<u32>,
+    },
+    /// A Kerberos message.
+    Kerberos {
+        /// Of the side that sent it: true for `key.ends[0]`.
+        side_a: bool,
+        /// `AS-REQ`, `AS-REP`, `TGS-REQ`, `TGS-REP` or `KRB-ERROR`.
+        message: String,
+        /// Realm of the service.
+        realm: Option<WireText>,
+        /// Service asked for: `krbtgt/EXAMPLE.TEST`.
+        service: Option<WireText>,
+        /// Error code (RFC 4120 section 7.5.9).
+        error: Option<u32>,
+    },
+    /// An LDAP operation.
+    Ldap {
+        /// What was asked for.
+        operation: LdapOperation,
+        /// Result code of the answer (RFC 4511 section 4.1.9), 0 for success.
+        result: Option<u8>,
+    },
+    /// A DNS question.
+    DnsQuestion {
+        /// Name asked for.
+        name: WireText,
+        /// Record type: 1 is A, 28 AAAA, 33 SRV.
+        kind: u16,
+        /// Response code where the answer was seen: 0 no error, 3 no such name.
+        rcode: Option<u8>,
+    },
+    /// The last NTP packet of a side.
+    Ntp {
+        /// Of the side that sent it: true for `key.ends[0]`.
+        side_a: bool,
+        /// Version.
+        version: u8,
+        /// 3 client, 4 server.
+        mode: u8,
+        /// Distance from a clock; 0 unspecified.
+        stratum: u8,
+        /// What a server of stratum 0 says: `RATE`, `DENY`.
+        kiss: Option<WireText>,
+    },
 }
 
 impl AppFacts {
@@ -141,6 +223,11 @@ impl AppFacts {
             }
             Self::IscsiLogin { .. } => AppProto::Iscsi,
             Self::Http { .. } => AppProto::Http,
+            Self::Tns { .. } => AppProto::Tns,
+            Self::Kerberos { .. } => AppProto::Kerberos,
+            Self::Ldap { .. } => AppProto::Ldap,
+            Self::DnsQuestion { .. } => AppProto::Dns,
+            Self::Ntp { .. } => AppProto::Ntp,
         }
     }
 }

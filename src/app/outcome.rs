@@ -24,6 +24,47 @@ impl<T> Outcome<T> {
     }
 }
 
+/// Why a parser stopped early: the form of [`Outcome`] for the inside of a parser, where `?` leads out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// The bytes end too early to tell.
+    NeedMore,
+    /// It is not this protocol.
+    No,
+}
+
+impl<T> From<Result<T, Stop>> for Outcome<T> {
+    fn from(r: Result<T, Stop>) -> Self {
+        match r {
+            Ok(v) => Self::Evidence(v),
+            Err(Stop::NeedMore) => Self::NeedMore,
+            Err(Stop::No) => Self::No,
+        }
+    }
+}
+
+/// A field that must be there: its absence only means that the bytes end.
+pub(super) fn needed<T>(field: Option<T>) -> Result<T, Stop> {
+    field.ok_or(Stop::NeedMore)
+}
+
+/// Something that must hold.
+pub(super) const fn require(holds: bool) -> Result<(), Stop> {
+    if holds { Ok(()) } else { Err(Stop::No) }
+}
+
+/// Requires the next bytes to be `expected`, as far as there are bytes, and moves past them.
+pub(super) fn expect(rest: &mut &[u8], expected: &[u8]) -> Result<(), Stop> {
+    match starts_with(rest, expected) {
+        Outcome::Evidence(()) => {
+            *rest = rest.get(expected.len()..).unwrap_or_default();
+            Ok(())
+        }
+        Outcome::NeedMore => Err(Stop::NeedMore),
+        Outcome::No => Err(Stop::No),
+    }
+}
+
 /// Compares the start of `bytes` with `expected`, as far as there are bytes.
 pub(super) fn starts_with(bytes: &[u8], expected: &[u8]) -> Outcome<()> {
     if bytes.iter().zip(expected).any(|(a, b)| a != b) {

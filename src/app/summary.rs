@@ -1,7 +1,8 @@
 //! One line for people.
 
-use super::model::{AppFacts, AppProto, Evidence, Speaks};
+use super::model::{AppFacts, AppProto, Evidence, LdapOperation, Speaks};
 use super::rpc::interface_name;
+use super::{codes, dns};
 use crate::base::WireText;
 
 /// Items named in a list before the rest is only counted.
@@ -19,6 +20,11 @@ impl Evidence {
                 AppProto::DceRpc => self.rpc(),
                 AppProto::Iscsi => self.iscsi(),
                 AppProto::Http => self.http(),
+                AppProto::Tns => self.tns(),
+                AppProto::Kerberos => self.kerberos(),
+                AppProto::Ldap => self.ldap(),
+                AppProto::Dns => self.dns(),
+                AppProto::Ntp => self.ntp(),
             });
         }
         if self.speaks.contains(&Speaks::Other) {
@@ -108,6 +114,85 @@ impl Evidence {
                     text.push_str(&format!(", does not know {what} (0x{status:08x})"));
                 }
                 _ => {}
+            }
+        }
+        text
+    }
+
+    fn tns(&self) -> String {
+        let mut text = "Oracle TNS".to_owned();
+        for fact in &self.facts {
+            let AppFacts::Tns { service, sid, answer, error } = fact else { continue };
+            for (what, name) in [("service", service), ("SID", sid)] {
+                text =
+                    with(&text, &format!(" {what} "), &name.as_ref().map(WireText::terminal).unwrap_or_default(), "");
+            }
+            match (answer.as_deref(), error) {
+                (Some("refuse"), Some(n)) => text.push_str(&format!(", refused (ORA-{n:05})")),
+                (Some("refuse"), None) => text.push_str(", refused"),
+                (Some("redirect"), _) => text.push_str(", redirected"),
+                (Some("accept"), _) => text.push_str(", accepted"),
+                _ => {}
+            }
+        }
+        text
+    }
+
+    fn kerberos(&self) -> String {
+        let said = self.facts.iter().filter_map(|f| {
+            let AppFacts::Kerberos { message, service, error, .. } = f else { return None };
+            let what = match error {
+                Some(code) => codes::kerberos(*code).map_or_else(|| format!("error {code}"), str::to_owned),
+                None => WireText::new(message.as_bytes()).terminal(),
+            };
+            Some(with(&what, " for ", &service.as_ref().map(WireText::terminal).unwrap_or_default(), ""))
+        });
+        with("Kerberos", " ", &list(said.collect()), "")
+    }
+
+    fn ldap(&self) -> String {
+        let done = self.facts.iter().filter_map(|f| {
+            let AppFacts::Ldap { operation, result } = f else { return None };
+            let what = match operation {
+                LdapOperation::Bind => "bind",
+                LdapOperation::Search => "search",
+                LdapOperation::StartTls => "StartTLS",
+                LdapOperation::Extended => "extended operation",
+            };
+            let code =
+                result.filter(|r| *r != 0).map(|r| codes::ldap(r).map_or_else(|| format!("result {r}"), str::to_owned));
+            Some(with(what, " (", &code.unwrap_or_default(), ")"))
+        });
+        with("LDAP", " ", &list(done.collect()), "")
+    }
+
+    fn dns(&self) -> String {
+        let asked = self.facts.iter().filter_map(|f| {
+            let AppFacts::DnsQuestion { name, kind, rcode } = f else { return None };
+            let code = rcode.and_then(dns::rcode_name).unwrap_or_default();
+            Some(with(&format!("{} {}", dns::kind_name(*kind), name.terminal()), " (", &code, ")"))
+        });
+        with("DNS", " ", &list(asked.collect()), "")
+    }
+
+    fn ntp(&self) -> String {
+        let mut text = "NTP".to_owned();
+        let packets = || {
+            self.facts.iter().filter_map(|f| {
+                if let AppFacts::Ntp { version, mode, stratum, kiss, .. } = f {
+                    Some((version, mode, stratum, kiss))
+                } else {
+                    None
+                }
+            })
+        };
+        if let Some((version, ..)) = packets().next() {
+            text.push_str(&format!(" {version}"));
+        }
+        for (_, _, stratum, kiss) in packets().filter(|(_, mode, ..)| **mode == 4) {
+            match kiss {
+                Some(code) => text.push_str(&format!(", told to stop ({})", code.terminal())),
+                None => text.push_str(&format!(", stratum {stratum}")),
             }
         }
         text

@@ -29,6 +29,13 @@ fn samples() -> Vec<(Speaks, Vec<u8>)> {
         known(P::Iscsi, iscsi::tests::response(0)),
         known(P::Http, b"CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n".to_vec()),
         known(P::Http, b"HTTP/1.1 200 OK\r\n\r\n".to_vec()),
+        known(P::Kerberos, kerberos::tests::in_stream(&kerberos::tests::request())),
+        known(P::Kerberos, kerberos::tests::in_stream(&kerberos::tests::error(25))),
+        known(P::Tns, tns::tests::connect()),
+        known(P::Tns, tns::tests::refuse("12514")),
+        known(P::Dns, dns::tests::ask_in_stream(0x0100, "vbr.example.test")),
+        known(P::Ldap, [ldap::tests::bind(1), ldap::tests::bind(2)].concat()),
+        known(P::Ldap, ldap::tests::bound(1, 49)),
         (Speaks::Other, b"\x20\0\0\0\x01\0\0\0vendor protocol".to_vec()),
         (Speaks::Other, b"\0\0\0\x40\0\0\0\x01".to_vec()),
         (Speaks::Other, b"\x23\0\0\0\0\0\0\0hello, everyone!".to_vec()),
@@ -94,11 +101,48 @@ fn summaries_say_what_was_spoken() {
             both(&iscsi::tests::response(0), &iscsi::tests::request()),
         ),
         ("HTTP (GET / HTTP/1.1); no protocol known here", both(b"GET / HTTP/1.1\r\n", b"\0\0\0\0\0")),
+        (
+            "Oracle TNS service orcl.example.test, refused (ORA-12514)",
+            both(&tns::tests::connect(), &tns::tests::refuse("12514")),
+        ),
+        ("LDAP bind (invalidCredentials)", both(&ldap::tests::bound(1, 49), &ldap::tests::bind(1))),
         ("too few bytes to tell", both(b"SSH", b"")),
         ("no payload", both(b"", b"")),
     ] {
         assert_eq!(got, expected);
     }
+}
+
+/// Both sides of every datagram protocol, and how it is told.
+fn datagrams() -> Vec<(AppProto, &'static str, Vec<u8>, Vec<u8>)> {
+    use AppProto as P;
+    let (ask, answer) = (dns::tests::ask(0x0100, "dc.example.test"), dns::tests::ask(0x8183, "dc.example.test"));
+    let (client, server) = (ntp::tests::packet_of(3, 0, [0; 4]), ntp::tests::packet_of(4, 0, *b"RATE"));
+    let ticket = "Kerberos AS-REQ for krbtgt/EXAMPLE.TEST, KDC_ERR_PREAUTH_REQUIRED for krbtgt/EXAMPLE.TEST";
+    vec![
+        (P::Dns, "DNS A dc.example.test (NXDOMAIN)", ask, answer),
+        (P::Ntp, "NTP 4, told to stop (RATE)", client, server),
+        (P::Kerberos, ticket, kerberos::tests::request(), kerberos::tests::error(25)),
+        (P::Ldap, "LDAP bind (invalidCredentials)", ldap::tests::bind(1), ldap::tests::bound(1, 49)),
+    ]
+}
+
+fn whole(bytes: &[u8]) -> Vec<Part<'_>> {
+    vec![part::part(bytes)]
+}
+
+#[test]
+fn datagrams_say_what_was_spoken_and_a_cut_one_never_says_another() {
+    for (proto, summary, a, b) in datagrams() {
+        let e = datagram_evidence(&whole(&a), &whole(&b));
+        assert_eq!((e.speaks.clone(), e.summary()), ([Speaks::Known(proto), Speaks::Known(proto)], summary.to_owned()));
+        for n in 0..a.len() {
+            let cut = Part { bytes: &a[..n], ..part::part(&a) };
+            let [said, _] = datagram_evidence(&[cut], &[]).speaks;
+            assert!(said == Speaks::Undecided || said == Speaks::Known(proto), "{n} of {proto:?}: {said:?}");
+        }
+    }
+    assert_eq!(datagram_evidence(&whole(b"\x08\0\0\0\x12\xb5\0\0"), &[]).speaks, [Speaks::Other, Speaks::Nothing]);
 }
 
 #[test]
@@ -167,6 +211,30 @@ proptest! {
     }
 
     #[test]
+    fn no_datagrams_make_evidence_panic(
+        which in 0usize..4,
+        change in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+        wire in 0u32..2000,
+        noise in sides(),
+    ) {
+        let (_, _, mut a, b) = datagrams().swap_remove(which);
+        for (i, v) in change {
+            let i = i.index(a.len());
+            a[i] = v;
+        }
+        let mut last = Speaks::Undecided;
+        for n in 0..=a.len() {
+            let cut = Part { wire, ..part::part(&a[..n]) };
+            let e = datagram_evidence(&[cut, part::part(&noise)], &[part::part(&b), part::part(&noise)]);
+            let _ = e.summary();
+            let [now, _] = e.speaks;
+            prop_assert!(last == Speaks::Undecided || last == now, "{:?} became {:?} at {}", last, now, n);
+            last = now;
+        }
+        let _ = datagram_evidence(&[part::part(&noise)], &[]).summary();
+    }
+
+    #[test]
     fn more_bytes_only_decide_the_undecided(bytes in sides()) {
         let mut last = Speaks::Undecided;
         for n in 1..=bytes.len() {
@@ -179,13 +247,18 @@ proptest! {
     #[test]
     fn every_parser_alone_keeps_its_promise(bytes in sides()) {
         type Answer = fn(&[u8]) -> Outcome<()>;
-        let parsers: [Answer; 6] = [
+        let parsers: [Answer; 11] = [
             |b| tls::parse(b).map(|_| ()),
             |b| smb::parse(b).map(|_| ()),
             rpc::parse,
             |b| iscsi::parse(b).map(|_| ()),
             |b| http::parse(b).map(|_| ()),
             |b| ssh::parse(b).map(|_| ()),
+            kerberos::stream,
+            kerberos::datagram,
+            tns::parse,
+            dns::stream,
+            ldap::parse,
         ];
         for parse in parsers {
             let mut last = Outcome::NeedMore;

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use crate::base::{Stamp, Time};
 use crate::packet::{Tcp, TcpFlags};
 
+use super::datagrams::Datagrams;
 use super::model::{End, Rst, Side, SynAck};
 use super::shift::Shift;
 use super::space::{Segment, Space};
@@ -48,6 +49,8 @@ pub(crate) struct Body {
     pub(crate) signals: [Signals; 2],
     /// Boxed and late, so that a flood of half-dead tuples costs little.
     pub(crate) spaces: Option<Box<[Space; 2]>>,
+    /// Of UDP alone; boxed for the same reason.
+    pub(crate) datagrams: Option<Box<[Datagrams; 2]>>,
     pub(crate) quotes: Vec<Quote>,
     /// Times of the first and last packet in file order.
     pub(crate) order: Option<(Time, Time)>,
@@ -65,6 +68,13 @@ impl Body {
     pub(crate) fn plain(&mut self, side: Side, p: &Seen) {
         self.met(p.at.time);
         side.of_mut(&mut self.sums).add(p, false, None);
+    }
+
+    /// Adds what a UDP packet carried.
+    pub(crate) fn datagram(&mut self, side: Side, data: &[u8], wire: u32, at: Stamp) {
+        if wire > 0 && self.datagrams.as_ref().is_none_or(|d| !side.of(d).is_full()) {
+            side.of_mut(self.datagrams.get_or_insert_default()).add(data, wire, at);
+        }
     }
 
     /// Adds a TCP packet that does not open an instance.
@@ -133,6 +143,12 @@ impl Body {
             }
             (own, more) => *own = own.take().or(more),
         }
+        match (&mut self.datagrams, later.datagrams) {
+            (Some(own), Some(more)) => {
+                own.iter_mut().zip(more.iter()).for_each(|(own, more)| own.append(more));
+            }
+            (own, more) => *own = own.take().or(more),
+        }
         later.quotes.into_iter().for_each(|q| self.quote(q));
         self.order = match (self.order, later.order) {
             (Some((first, _)), Some((_, last))) => Some((first, last)),
@@ -145,6 +161,7 @@ impl Body {
         self.sums.iter_mut().for_each(|s| s.shift(by));
         self.signals.iter_mut().for_each(|s| s.shift(by));
         self.spaces.iter_mut().flat_map(|s| s.iter_mut()).for_each(|s| s.shift(by));
+        self.datagrams.iter_mut().flat_map(|d| d.iter_mut()).for_each(|d| d.shift(by));
         self.quotes.iter_mut().for_each(|q| by.stamp(&mut q.at));
     }
 }

@@ -3,6 +3,7 @@
 mod attempt;
 mod body;
 mod conn_state;
+mod datagrams;
 mod fragments;
 mod id;
 mod instance;

@@ -5,7 +5,7 @@
 //! after it continue the newest. Appending looks only at the seam, so it is associative and a capture may be cut anywhere.
 
 use crate::base::{Proto, Span, Stamp};
-use crate::packet::{Tcp, TcpFlags};
+use crate::packet::{Tcp, TcpFlags, Udp};
 
 use super::body::{Body, Quote};
 use super::model::{FlowKey, Side, SynRun};
@@ -127,12 +127,21 @@ impl Pieces {
         self.0.len() - before
     }
 
-    /// Adds a packet of another protocol.
-    pub(crate) fn plain(&mut self, key: &FlowKey, side: Side, p: &Seen) -> Grown {
+    /// Adds a UDP packet.
+    pub(crate) fn udp(&mut self, side: Side, p: &Seen, u: &Udp<'_>) -> Grown {
         let before = self.0.len();
         let last = self.0.last().and_then(|l| l.body.as_ref()?.order);
-        let silence = last.is_some_and(|(_, last)| key.proto == Proto::Udp && p.at.time.since(last) >= UDP_SILENCE);
-        self.current(silence).body().plain(side, p);
+        let silence = last.is_some_and(|(_, last)| p.at.time.since(last) >= UDP_SILENCE);
+        let body = self.current(silence).body();
+        body.plain(side, p);
+        body.datagram(side, u.payload, u.payload_len, p.at);
+        self.0.len() - before
+    }
+
+    /// Adds a packet of a protocol without ports.
+    pub(crate) fn plain(&mut self, side: Side, p: &Seen) -> Grown {
+        let before = self.0.len();
+        self.current(false).body().plain(side, p);
         self.0.len() - before
     }
 

@@ -1,8 +1,10 @@
 //! Reading a flow's facts off an instance; what is left of its payload afterwards is evidence.
 
-use crate::app::{self, Stream};
+use crate::app::{self, Evidence, Stream};
+use crate::base::Proto;
 
 use super::body::Quote;
+use super::datagrams::Datagrams;
 use super::instance::Instance;
 use super::model::{End, Flow, FlowKey, IcmpError, Side};
 use super::piece::prefix_cap;
@@ -48,6 +50,7 @@ pub(crate) fn seal(key: FlowKey, instance: Instance) -> Option<Flow> {
     let streams = [Side::A, Side::B]
         .map(|side| stream(&key, &instance, side, spaces.as_ref().map(|s| side.of(s)), *side.of(&starts)));
     let [a, b] = &streams;
+    let datagrams = instance.body.datagrams.take();
     let mut icmp: Vec<IcmpError> = instance.body.quotes.iter().map(error).collect();
     icmp.sort_by_key(|e| e.at);
     icmp.truncate(ICMP_KEPT);
@@ -59,9 +62,17 @@ pub(crate) fn seal(key: FlowKey, instance: Instance) -> Option<Flow> {
         group: sums.iter().any(|s| s.group),
         ends,
         icmp,
-        evidence: app::evidence(a, b),
+        evidence: match key.proto {
+            Proto::Udp => datagram_evidence(datagrams.as_deref()),
+            _ => app::evidence(a, b),
+        },
         syns: instance.heads.into_iter().map(|h| h.run).collect(),
     })
+}
+
+fn datagram_evidence(datagrams: Option<&[Datagrams; 2]>) -> Evidence {
+    let parts = |side: Side| datagrams.map(|d| side.of(d).parts().collect::<Vec<_>>()).unwrap_or_default();
+    app::datagram_evidence(&parts(Side::A), &parts(Side::B))
 }
 
 const fn error(q: &Quote) -> IcmpError {

@@ -87,12 +87,12 @@ impl Partial {
             Body::Udp(u) => {
                 let (key, side) = key(p, Proto::Udp, u.src_port, u.dst_port);
                 self.fragment(p, u.first_fragment, key, side, place.at);
-                self.add(key, place.at, |pieces| pieces.plain(&key, side, &seen(u.payload_len)));
+                self.add(key, place.at, |pieces| pieces.udp(side, &seen(u.payload_len), u));
             }
             Body::Icmp(icmp) => {
                 let proto = if icmp.v6 { Proto::Icmp6 } else { Proto::Icmp };
                 let (key, side) = key(p, proto, 0, 0);
-                self.add(key, place.at, |pieces| pieces.plain(&key, side, &seen(0)));
+                self.add(key, place.at, |pieces| pieces.plain(side, &seen(0)));
                 self.quote(p.src, place.at, icmp);
             }
             Body::LaterFragment { proto, id } => {
@@ -101,7 +101,7 @@ impl Partial {
             }
             Body::Other(proto) => {
                 let (key, side) = key(p, *proto, 0, 0);
-                self.add(key, place.at, |pieces| pieces.plain(&key, side, &seen(0)));
+                self.add(key, place.at, |pieces| pieces.plain(side, &seen(0)));
             }
         }
     }

@@ -55,6 +55,17 @@ fn tcp() -> impl Strategy<Value = Body> {
     ]
 }
 
+/// Noise, or a DNS message of which the first ones are told as evidence; some are long enough to fill what is kept.
+fn udp() -> impl Strategy<Value = Vec<u8>> {
+    let dns =
+        (0..4_u8, any::<bool>(), prop_oneof![3 => Just(0_usize), 1 => Just(900)]).prop_map(|(n, answer, more)| {
+            let flags = if answer { 0x81 } else { 0x01 };
+            let head = [0, n, flags, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, b'a' + n, 0, 0, 1, 0, 1];
+            [&head[..], &vec![0; more]].concat()
+        });
+    prop_oneof![1 => (1..30_usize).prop_map(|n| vec![3; n]), 3 => dns]
+}
+
 fn packet() -> impl Strategy<Value = Pk> {
     let quoted = (prop_oneof![3 => Just(6_u8), 1 => Just(17_u8)], tuple(), any::<bool>(), 0..4_usize);
     let icmp =
@@ -66,7 +77,7 @@ fn packet() -> impl Strategy<Value = Pk> {
             });
     let body = prop_oneof![
         12 => tcp(),
-        3 => (1..30_usize).prop_map(|n| Body::Udp { payload: vec![3; n] }),
+        3 => udp().prop_map(|payload| Body::Udp { payload }),
         2 => icmp,
         1 => (0..2_u16).prop_map(|id| Body::First { id }),
         2 => (0..2_u16).prop_map(|id| Body::Later { id }),
