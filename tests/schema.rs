@@ -23,9 +23,12 @@ fn root() -> &'static Path {
 /// `PORTWITNESS_BLESS=1 cargo test` writes the files anew.
 #[test]
 fn the_published_schemas_are_those_of_the_types() {
-    for (name, schema) in
-        [("report-1.json", report_schema()), ("flow-1.json", flow_schema()), ("diff-1.json", diff_schema())]
-    {
+    for (name, schema) in [
+        ("report-1.json", report_schema()),
+        ("flow-1.json", flow_schema()),
+        ("diff-1.json", diff_schema()),
+        ("observation-1.json", portwitness::observe::saved_schema()),
+    ] {
         let path = root().join("schema").join(name);
         let generated = serde_json::to_string_pretty(&schema).unwrap() + "\n";
         if std::env::var_os("PORTWITNESS_BLESS").is_some() {

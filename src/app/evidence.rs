@@ -55,6 +55,11 @@ fn identify(bytes: &[u8]) -> Outcome<Found> {
     ORDER.iter().map(|parse| parse(bytes)).find(|o| !matches!(o, Outcome::No)).unwrap_or(Outcome::No)
 }
 
+/// Where the first bytes of a side lie and what they are, whether or not a stream begins there.
+pub fn opening(stream: &Stream) -> Option<(i64, Outcome<AppProto>)> {
+    stream.pieces().first().map(|p| (p.offset, identify(&p.bytes).map(|f| f.proto())))
+}
+
 /// One side, taken apart.
 struct Side {
     speaks: Speaks,

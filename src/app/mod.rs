@@ -30,7 +30,7 @@ mod tests;
 mod tls;
 mod tns;
 
-pub use evidence::{datagram_evidence, evidence};
+pub use evidence::{datagram_evidence, evidence, opening};
 pub use model::{AppFacts, AppProto, Evidence, LdapOperation, MapperAnswer, Speaks};
 pub use outcome::Outcome;
 pub use part::Part;

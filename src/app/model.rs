@@ -54,7 +54,7 @@ impl AppProto {
 }
 
 /// What one side's first bytes are.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub enum Speaks {
     /// Nothing was sent, or nothing was captured.
     Nothing,

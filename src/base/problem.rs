@@ -62,6 +62,8 @@ pub enum ProblemKind {
     DuplicateInput,
     /// Packets were captured several times, at several components or interfaces: counts are per sighting.
     RepeatedPackets,
+    /// A saved observation ends early or cannot be right; the rest of it was not read.
+    SavedIncomplete,
 }
 
 /// Claims that a problem forbids, for the part of the capture it covers.
@@ -82,7 +84,7 @@ impl ProblemKind {
         let (later_absence, absence, pass) = match self {
             K::FileTruncated | K::FileCorrupt => (true, false, false),
             K::UnsupportedLinkType | K::UnknownInterface | K::TimeOutOfRange | K::TimeAssumed => (true, true, false),
-            K::StoreOverflow | K::Evicted => (true, true, false),
+            K::StoreOverflow | K::Evicted | K::SavedIncomplete => (true, true, false),
             K::InputUnreadable => (true, true, true),
             K::PacketMalformed
             | K::PacketTruncated
@@ -125,6 +127,7 @@ impl ProblemKind {
             K::InputUnreadable => "cannot be read",
             K::DuplicateInput => "the same capture was given before",
             K::RepeatedPackets => "packets were captured more than once",
+            K::SavedIncomplete => "a saved observation is not whole",
         }
     }
 }

@@ -21,6 +21,8 @@ pub(super) enum Kind {
     Compressed(&'static str),
     /// Another capture or file format.
     Other(&'static str),
+    /// A saved observation.
+    Saved,
     /// Printable text.
     Text,
     /// Nothing known.
@@ -32,6 +34,7 @@ const MAGIC: &[(&[u8], Kind)] = &[
     (b"\x1f\x8b", Kind::Packed(Codec::Gzip)),
     (b"\x28\xb5\x2f\xfd", Kind::Packed(Codec::Zstd)),
     (b"\xfd7zXZ\0", Kind::Packed(Codec::Xz)),
+    (b"{\"schema\":\"portwitness.observation/", Kind::Saved),
     (b"BZh", Kind::Compressed("bzip2")),
     (b"\x04\x22\x4d\x18", Kind::Compressed("lz4")),
     (b"PK\x03\x04", Kind::Compressed("zip")),

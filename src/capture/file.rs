@@ -77,6 +77,8 @@ pub enum OpenReason {
     Inside(&'static str, Box<OpenReason>),
     /// A format that is known and not read.
     Format(&'static str),
+    /// A saved observation that cannot be read: why.
+    Observation(String),
     /// Nothing known; the first bytes.
     Unrecognised(Vec<u8>),
 }
@@ -112,6 +114,7 @@ impl fmt::Display for OpenReason {
             }
             Self::Inside(by, reason) => write!(f, "it is {by}-compressed, and inside {reason}"),
             Self::Format(what) => write!(f, "it is {what}; expected pcap or pcapng"),
+            Self::Observation(why) => write!(f, "it is a saved observation: {why}"),
             Self::Unrecognised(head) => {
                 f.write_str("its format is not recognised (it begins with")?;
                 head.iter().take(8).try_for_each(|b| write!(f, " {b:02x}"))?;
@@ -337,6 +340,26 @@ impl Whole {
     }
 }
 
+/// The decompressed bytes of a regular file that is a saved observation; `None` where it is something else.
+pub fn saved_stream(path: &Path) -> io::Result<Option<Box<dyn Read + Send>>> {
+    let metadata = path.metadata()?;
+    if !metadata.is_file() {
+        return Ok(None);
+    }
+    let file = Arc::new(File::open(path)?);
+    let stream = || -> io::Result<Stream> {
+        let head = read_head(|buf, at| read_at(&file, buf, at))?;
+        let raw: Stream = Box::new(InOrder::new(Arc::clone(&file)));
+        Ok(match packing(&head) {
+            Some(codec) => Box::new(Unpacked::new(codec, raw)),
+            None => raw,
+        })
+    };
+    let mut looked = stream()?;
+    let head = read_head(|buf, _| looked.read(buf))?;
+    if detect::kind(&head) == Kind::Saved { stream().map(Some) } else { Ok(None) }
+}
+
 /// A stream that could not be begun.
 struct Failed(Option<io::Error>);
 
@@ -393,6 +416,7 @@ fn recognise(head: &[u8]) -> Result<(u64, Context), OpenReason> {
         Kind::Packed(codec) => return Err(OpenReason::Compressed(codec.name())),
         Kind::Compressed(by) => return Err(OpenReason::Compressed(by)),
         Kind::Other(what) => return Err(OpenReason::Format(what)),
+        Kind::Saved => return Err(OpenReason::Observation("expected its file's name, not a stream of it".to_owned())),
         Kind::Text => return Err(OpenReason::Format("text")),
         Kind::Unknown => return Err(OpenReason::Unrecognised(head.to_vec())),
     };

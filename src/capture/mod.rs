@@ -24,7 +24,7 @@ mod source;
 mod window;
 
 pub use event::{Event, FrameSource};
-pub use file::{CaptureFile, OpenError, OpenReason};
+pub use file::{CaptureFile, OpenError, OpenReason, saved_stream};
 pub use frame::{Frame, LinkType, Loss};
 pub use linktype::link_name;
 pub use meta::InputMeta;

@@ -18,7 +18,7 @@ Example:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub(super) struct Args {
-    /// Captures or patterns, also compressed; "-" is standard input
+    /// Captures, also compressed, saved observations, patterns; "-" is standard input
     #[arg(value_name = "CAPTURE", required = true)]
     captures: Vec<PathBuf>,
     /// text: one aligned line per flow; json: one object per line

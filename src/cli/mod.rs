@@ -11,6 +11,7 @@ mod flows;
 mod globs;
 mod inputs;
 mod matrix;
+mod observe;
 mod output;
 mod places;
 mod plan;
@@ -49,6 +50,7 @@ enum Command {
     Verify(verify::Args),
     Diff(diff::Args),
     Flows(flows::Args),
+    Observe(observe::Args),
     Explain(explain::Args),
     Matrix(matrix::Args),
     Site(site::Args),
@@ -67,6 +69,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Verify(args) => verify::run(args),
         Command::Diff(args) => diff::run(&args),
         Command::Flows(args) => flows::run(&args),
+        Command::Observe(args) => observe::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Matrix(args) => matrix::run(args),
         Command::Site(args) => site::run(&args),

@@ -3,10 +3,10 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use portwitness::base::{InputId, Known, PortSet, Problem, ProblemKind, RunError, WireText};
+use portwitness::base::{InputId, Known, PortSet, ProblemKind, RunError};
 use portwitness::capture::{CaptureFile, Meter, OpenError};
 use portwitness::flow;
-use portwitness::observe::{self, InputSummary, Observation, Options, PairIndex};
+use portwitness::observe::{self, Collected, Observation, Options, PairIndex, Saved};
 use portwitness::report::FlowRecord;
 use portwitness::verdict::{PointSeen, flow_record};
 
@@ -32,76 +32,107 @@ pub(super) fn how(threads: Option<NonZeroUsize>, hash: bool) -> How {
 /// # Errors
 /// Where no input at all could be read.
 pub(super) fn observe(groups: &[Group], how: &How) -> Result<Vec<PointSeen>, RunError> {
+    let seen = |(name, c): (Option<String>, Collected)| PointSeen { name, observation: c.finish() };
+    Ok(collect(groups, how)?.into_iter().map(seen).collect())
+}
+
+/// Reads every group, as far as it can be saved and added to.
+///
+/// # Errors
+/// Where no input at all could be read.
+pub(super) fn collect(groups: &[Group], how: &How) -> Result<Vec<(Option<String>, Collected)>, RunError> {
     let meter = Arc::new(Meter::default());
-    let opened: Vec<(&Group, Opened<'_>)> = groups.iter().map(|g| (g, open(&g.inputs, how, &meter))).collect();
-    let files = || opened.iter().flat_map(|(_, (files, _))| files).filter_map(|f| f.1.as_ref().ok());
-    if files().next().is_none() {
+    let mut numbers = Numbers::new(groups);
+    let opened: Vec<(&Group, Opened<'_>)> =
+        groups.iter().map(|g| (g, open(&g.inputs, how, &meter, &mut numbers))).collect();
+    if opened.iter().all(|(_, o)| o.captures.is_empty() && o.saved.is_empty()) {
         return Err(RunError::NoInput("no capture could be read: nothing to judge".to_owned()));
     }
-    let progress = Progress::start(&meter, files().map(CaptureFile::len).sum());
-    let points = opened.into_iter().map(|(group, opened)| observe_group(group, opened, &how.options)).collect();
+    let files = opened.iter().flat_map(|(_, o)| &o.captures).filter_map(|f| f.1.as_ref().ok());
+    let progress = Progress::start(&meter, files.map(CaptureFile::len).sum());
+    let points = opened.into_iter().map(|(group, opened)| collect_group(group, opened, &how.options)).collect();
     drop(progress);
     points
 }
 
-fn observe_group(group: &Group, (files, failed): Opened<'_>, options: &Options) -> Result<PointSeen, RunError> {
-    let mut observation = match files.is_empty() {
-        true => nothing(),
-        false => observe::observe(files, options)?,
+fn collect_group(
+    group: &Group,
+    opened: Opened<'_>,
+    options: &Options,
+) -> Result<(Option<String>, Collected), RunError> {
+    let mut collected = match opened.captures.is_empty() && opened.saved.is_empty() {
+        true => Collected::default(),
+        false => observe::collect(opened.captures, opened.saved, options)?,
     };
-    failed.into_iter().for_each(|(input, error)| note_unreadable(&mut observation, input, &error));
-    group.inputs.iter().filter(|i| i.repeats > 0).for_each(|i| note_repeats(&mut observation, i));
-    Ok(PointSeen { name: group.name.clone(), observation })
+    // An input that was given and not read: the report lists it, and the verdict cannot be a pass.
+    opened.failed.into_iter().for_each(|(input, error)| collected.unreadable(input.id, &error));
+    for input in group.inputs.iter().filter(|i| i.repeats > 0) {
+        collected.problem(input.id, ProblemKind::DuplicateInput, String::new(), input.repeats);
+    }
+    Ok((group.name.clone(), collected))
 }
 
-/// Those that could be opened, and those that could not.
-type Opened<'a> = (Vec<observe::Input>, Vec<(&'a Input, OpenError)>);
+/// Numbers of inputs: a saved observation of several captures needs several.
+struct Numbers(u32);
 
-fn open<'a>(inputs: &'a [Input], how: &How, meter: &Arc<Meter>) -> Opened<'a> {
-    let mut opened: Opened<'_> = (Vec::new(), Vec::new());
+impl Numbers {
+    fn new(groups: &[Group]) -> Self {
+        Self(groups.iter().flat_map(|g| &g.inputs).map(|i| i.id.0.saturating_add(1)).max().unwrap_or(0))
+    }
+
+    /// The first one is that of the file, the others come behind those of all files.
+    fn of(&mut self, file: InputId, inputs: usize) -> Vec<InputId> {
+        let mut ids = vec![file];
+        ids.extend((1..inputs).map(|_| {
+            self.0 = self.0.saturating_add(1);
+            InputId(self.0 - 1)
+        }));
+        ids
+    }
+}
+
+/// The inputs of a group: captures, saved observations with the numbers of their inputs, and what could not be opened.
+#[derive(Default)]
+struct Opened<'a> {
+    captures: Vec<observe::Input>,
+    saved: Vec<(Saved, Vec<InputId>)>,
+    failed: Vec<(&'a Input, OpenError)>,
+}
+
+fn open<'a>(inputs: &'a [Input], how: &How, meter: &Arc<Meter>, numbers: &mut Numbers) -> Opened<'a> {
+    let mut opened = Opened::default();
     for input in inputs {
-        let file = match &input.source {
-            Source::Stdin => CaptureFile::stdin(input.id),
-            Source::File(path) => CaptureFile::open(path, input.id),
-        };
-        match file.map(|f| f.metered(Arc::clone(meter))) {
-            Ok(file) => opened.0.push((input.id, Ok(if how.hash { file.hashed() } else { file }))),
+        match open_one(input) {
+            Ok(Either::Saved(saved)) => {
+                let ids = numbers.of(input.id, saved.inputs());
+                opened.saved.push((*saved, ids));
+            }
+            Ok(Either::Capture(file)) => {
+                let file = file.metered(Arc::clone(meter));
+                opened.captures.push((input.id, Ok(if how.hash { file.hashed() } else { file })));
+            }
             Err(error) => {
                 complain(&error.to_string());
-                opened.1.push((input, error));
+                opened.failed.push((input, error));
             }
         }
     }
     opened
 }
 
-/// An input that was given and not read: the report lists it, and the verdict cannot be a pass.
-fn note_unreadable(observation: &mut Observation, input: &Input, error: &OpenError) {
-    observation.inputs.push(InputSummary::unread(input.id, &input.source.name()));
-    observation.inputs.sort_by_key(|i| i.input);
-    observation.problems.push(problem(input.id, ProblemKind::InputUnreadable, reason(error), 1));
-    observation.problems.sort();
+enum Either {
+    Saved(Box<Saved>),
+    Capture(Box<CaptureFile>),
 }
 
-/// The error without the name, which the report shows beside it.
-fn reason(error: &OpenError) -> String {
-    let text = error.to_string();
-    let name = format!("cannot read {}: ", WireText::new(error.name.as_bytes()).terminal());
-    text.strip_prefix(&name).unwrap_or(&text).to_owned()
-}
-
-fn note_repeats(observation: &mut Observation, input: &Input) {
-    observation.problems.push(problem(input.id, ProblemKind::DuplicateInput, String::new(), input.repeats));
-    observation.problems.sort();
-}
-
-const fn problem(input: InputId, kind: ProblemKind, detail: String, count: u64) -> Problem {
-    Problem { input, kind, detail, offset: None, frame: None, count }
-}
-
-/// What a point shows none of whose inputs could be opened.
-const fn nothing() -> Observation {
-    Observation { inputs: Vec::new(), flows: Vec::new(), holes: Vec::new(), evicted: 0, problems: Vec::new() }
+fn open_one(input: &Input) -> Result<Either, OpenError> {
+    let Source::File(path) = &input.source else {
+        return CaptureFile::stdin(input.id).map(|f| Either::Capture(Box::new(f)));
+    };
+    match Saved::open(path)? {
+        Some(saved) => Ok(Either::Saved(Box::new(saved))),
+        None => CaptureFile::open(path, input.id).map(|f| Either::Capture(Box::new(f))),
+    }
 }
 
 /// Flows as records, in the order of points and first packets. No port orients a flow here: there is no matrix.

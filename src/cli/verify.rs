@@ -25,7 +25,7 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub(super) struct Args {
-    /// Captures or patterns, also compressed; "-" is standard input
+    /// Captures, also compressed, saved observations, patterns; "-" is standard input
     #[arg(value_name = "CAPTURE", required_unless_present = "at")]
     captures: Vec<PathBuf>,
     /// Hosts, their roles, and what is being restored
@@ -34,7 +34,7 @@ pub(super) struct Args {
     /// Further rules; a set replaces the built-in one with its id
     #[arg(long, value_name = "FILE|DIR")]
     rules: Vec<PathBuf>,
-    /// A capture and where it was taken: role, host, address or "mirror"
+    /// A capture or saved observation and where it was taken: role, host, address or "mirror"
     #[arg(long, value_name = "PLACE=FILE")]
     at: Vec<At>,
     /// How to print the report

@@ -7,6 +7,7 @@ use crate::packet::{Tcp, TcpFlags};
 
 use super::datagrams::Datagrams;
 use super::model::{End, Rst, Side, SynAck};
+use super::row::{Cursor, Row};
 use super::shift::Shift;
 use super::space::{Segment, Space};
 use super::sums::{Seen, Sums, earlier, keep_ends, keep_first};
@@ -25,6 +26,31 @@ pub(crate) struct Quote {
 }
 
 impl Quote {
+    fn write(&self, row: &mut Row) {
+        let Self { reporter, at, count, v6, ty, code, quoted, seq } = self;
+        row.addr(*reporter);
+        row.stamp(*at);
+        row.count(*count);
+        row.flag(*v6);
+        row.int(i64::from(*ty));
+        row.int(i64::from(*code));
+        row.flag(*quoted == Side::B);
+        row.optional(*seq);
+    }
+
+    fn read(from: &mut Cursor<'_>) -> Option<Self> {
+        Some(Self {
+            reporter: from.addr()?,
+            at: from.stamp()?,
+            count: from.count()?,
+            v6: from.flag()?,
+            ty: from.number()?,
+            code: from.number()?,
+            quoted: if from.flag()? { Side::B } else { Side::A },
+            seq: from.optional()?,
+        })
+    }
+
     fn equals(&self, o: &Self) -> bool {
         (self.reporter, self.v6, self.ty, self.code, self.quoted, self.seq)
             == (o.reporter, o.v6, o.ty, o.code, o.quoted, o.seq)
@@ -156,6 +182,35 @@ impl Body {
         };
     }
 
+    pub(crate) fn write(&self, row: &mut Row) {
+        let Self { sums, signals, spaces, datagrams: _, quotes, order } = self;
+        row.flag(order.is_some());
+        order.iter().for_each(|(first, last)| {
+            row.time(*first);
+            row.time(*last);
+        });
+        sums.iter().for_each(|s| s.write(row));
+        signals.iter().for_each(|s| s.write(row));
+        row.flag(spaces.is_some());
+        spaces.iter().flat_map(|s| s.iter()).for_each(|s| s.write(row));
+        row.len(quotes.len());
+        quotes.iter().for_each(|q| q.write(row));
+    }
+
+    pub(crate) fn read(from: &mut Cursor<'_>) -> Option<Self> {
+        Some(Self {
+            order: if from.flag()? { Some((from.time()?, from.time()?)) } else { None },
+            sums: [Sums::read(from)?, Sums::read(from)?],
+            signals: [Signals::read(from)?, Signals::read(from)?],
+            datagrams: None,
+            spaces: if from.flag()? { Some(Box::new([Space::read(from)?, Space::read(from)?])) } else { None },
+            quotes: {
+                let n = from.len(QUOTES)?;
+                (0..n).map(|_| Quote::read(from)).collect::<Option<_>>()?
+            },
+        })
+    }
+
     /// Moves the frame numbers.
     pub(crate) fn shift(&mut self, by: &Shift) {
         self.sums.iter_mut().for_each(|s| s.shift(by));
@@ -167,6 +222,52 @@ impl Body {
 }
 
 impl Signals {
+    fn write(&self, row: &mut Row) {
+        let Self { syn_acks, syn_ack_seen, fins, fin_first, rsts, rst_seen } = self;
+        row.count(*syn_acks);
+        row.count(*fins);
+        row.count(*rsts);
+        if *syn_acks > 0 {
+            row.len(syn_ack_seen.len());
+            for s in syn_ack_seen {
+                row.stamp(s.at);
+                row.int(i64::from(s.seq));
+                row.int(i64::from(s.ack));
+            }
+        }
+        if *fins > 0 {
+            row.optional_stamp(*fin_first);
+        }
+        if *rsts > 0 {
+            row.len(rst_seen.len());
+            for r in rst_seen {
+                row.stamp(r.at);
+                row.int(i64::from(r.seq));
+                row.optional(r.ack);
+                row.int(i64::from(r.ttl));
+            }
+        }
+    }
+
+    fn read(from: &mut Cursor<'_>) -> Option<Self> {
+        let mut s = Self { syn_acks: from.count()?, fins: from.count()?, rsts: from.count()?, ..Self::default() };
+        if s.syn_acks > 0 {
+            for _ in 0..from.len(End::KEPT)? {
+                s.syn_ack_seen.push(SynAck { at: from.stamp()?, seq: from.number()?, ack: from.number()? });
+            }
+        }
+        if s.fins > 0 {
+            s.fin_first = from.optional_stamp()?;
+        }
+        if s.rsts > 0 {
+            for _ in 0..from.len(End::KEPT)? {
+                let (at, seq, ack) = (from.stamp()?, from.number()?, from.optional()?);
+                s.rst_seen.push(Rst { at, seq, ack, ttl: from.number()? });
+            }
+        }
+        Some(s)
+    }
+
     /// Takes in those of other packets of the same side.
     pub(crate) fn merge(&mut self, other: &Self) {
         self.syn_acks += other.syn_acks;

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 
 use foldhash::quality::RandomState;
 use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
 
 use crate::base::{Proto, Span, Stamp};
 
@@ -25,7 +26,7 @@ const WAITING: usize = 64;
 const BUCKET: i64 = 10_000_000_000;
 
 /// What the fragments of a datagram share.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 pub(crate) struct DatagramKey {
     pub(crate) src: IpAddr,
     pub(crate) dst: IpAddr,
@@ -34,7 +35,7 @@ pub(crate) struct DatagramKey {
 }
 
 /// A first fragment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 struct Owner {
     key: FlowKey,
     side: Side,
@@ -47,7 +48,7 @@ impl Owner {
     }
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 struct State {
     /// Before the first owner.
     lead: Vec<Stamp>,
@@ -71,6 +72,43 @@ pub(crate) struct Fragments {
     /// Left out for lack of room.
     overflow: Option<(Stamp, u64)>,
 }
+
+/// Part of the fragments of a stretch, as saved: one datagram, one sum, or what could not be placed.
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum SavedFragments {
+    /// A datagram's first fragments and those that wait for one.
+    Datagram(DatagramKey, Waiting),
+    /// Fragments of a side's datagrams: the bucket of time, the first owner, how many.
+    Attached(FlowKey, Side, i64, Stamp, u64),
+    /// Those without a first fragment: the first one, and how many.
+    Orphans(Stamp, u64),
+    /// Those left out.
+    Overflow(Stamp, u64),
+}
+
+impl SavedFragments {
+    /// Under other numbers of inputs; `None` where a count cannot be right.
+    pub(crate) fn renumbered(mut self, by: &Shift) -> Option<Self> {
+        const LARGEST: u64 = 1 << 53;
+        match &mut self {
+            Self::Datagram(_, Waiting(s)) => {
+                s.lead.iter_mut().chain(&mut s.tail).for_each(|at| by.stamp(at));
+                s.first.iter_mut().chain(&mut s.last).for_each(|o| by.stamp(&mut o.at));
+            }
+            Self::Attached(.., at, n) | Self::Orphans(at, n) | Self::Overflow(at, n) => {
+                by.stamp(at);
+                (*n <= LARGEST).then_some(())?;
+            }
+        }
+        Some(self)
+    }
+}
+
+/// See [`State`].
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(transparent)]
+pub(crate) struct Waiting(State);
 
 /// Fragments as they came out.
 pub(crate) struct Resolved {
@@ -157,6 +195,40 @@ impl Fragments {
         }
         self.attached.values_mut().for_each(|(at, _)| by.stamp(at));
         self.orphans.iter_mut().chain(&mut self.overflow).for_each(|(at, _)| by.stamp(at));
+    }
+
+    /// Everything, part by part.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = SavedFragments> + '_ {
+        let states = self.states.iter().map(|(key, s)| SavedFragments::Datagram(*key, Waiting(s.clone())));
+        let attached = self.attached.iter();
+        let attached =
+            attached.map(|(&(key, side, bucket), &(at, n))| SavedFragments::Attached(key, side, bucket, at, n));
+        let orphans = self.orphans.iter().map(|&(at, n)| SavedFragments::Orphans(at, n));
+        let overflow = self.overflow.iter().map(|&(at, n)| SavedFragments::Overflow(at, n));
+        states.chain(attached).chain(orphans).chain(overflow)
+    }
+
+    /// Adds a part of those that were saved; `None` where it cannot be right.
+    pub(crate) fn take(&mut self, part: SavedFragments) -> Option<()> {
+        match part {
+            SavedFragments::Datagram(key, Waiting(state)) => {
+                let bounded = state.lead.len() <= WAITING && state.tail.len() <= WAITING;
+                let whole = state.first.is_some() == state.last.is_some();
+                if !bounded || !whole || self.index.contains_key(&key) {
+                    return None;
+                }
+                let place = self.state(key)?;
+                self.states.get_mut(place)?.1 = state;
+            }
+            SavedFragments::Attached(key, side, bucket, at, n) => {
+                if self.attached.len() >= DATAGRAMS || self.attached.insert((key, side, bucket), (at, n)).is_some() {
+                    return None;
+                }
+            }
+            SavedFragments::Orphans(at, n) => count(&mut self.orphans, at, n),
+            SavedFragments::Overflow(at, n) => count(&mut self.overflow, at, n),
+        }
+        Some(())
     }
 
     /// Nothing more will come.

@@ -9,7 +9,8 @@ use crate::base::{Proto, Span};
 
 use super::body::{Body, Quote};
 use super::model::{FlowKey, Side};
-use super::piece::{Head, Pieces, prefix_cap};
+use super::piece::{Head, Pieces, prefix_cap, tell};
+use super::told::Told;
 
 /// Windows repeats a refused SYN within this time and calls it one attempt.
 const REPEATS_WITHIN: Span = Span::from_secs(1);
@@ -22,16 +23,32 @@ pub(crate) struct Instance {
     /// SYN runs in the order in which they began.
     pub(crate) heads: Vec<Head>,
     pub(crate) body: Body,
+    /// What sealed pieces told of it.
+    pub(crate) told: Option<Box<Told>>,
 }
 
 /// Resolves the pieces of one key: its instances, and ICMP errors that none of them can have caused.
 pub(crate) fn resolve(key: &FlowKey, pieces: Pieces) -> (Vec<Instance>, Vec<Quote>) {
+    let Resolution { instances, orphans, .. } = resolution(key, pieces);
+    (instances, orphans)
+}
+
+/// Instances, stray ICMP errors, and to which instance the body of each piece went.
+pub(crate) struct Resolution {
+    pub(crate) instances: Vec<Instance>,
+    pub(crate) orphans: Vec<Quote>,
+    pub(crate) homes: Vec<Option<usize>>,
+}
+
+/// As [`resolve`], with what became of each piece.
+pub(crate) fn resolution(key: &FlowKey, pieces: Pieces) -> Resolution {
     let cap = prefix_cap(key);
     let mut found = Found::default();
-    let mut early = Vec::new();
+    let (mut early, mut homes) = (Vec::new(), Vec::new());
     for piece in pieces.into_vec() {
         if piece.only_quotes() && found.instances.is_empty() {
             early.extend(piece.body.into_iter().flat_map(|b| b.quotes));
+            homes.push(None);
             continue;
         }
         match piece.head {
@@ -39,12 +56,14 @@ pub(crate) fn resolve(key: &FlowKey, pieces: Pieces) -> (Vec<Instance>, Vec<Quot
             None if found.instances.is_empty() || key.proto == Proto::Udp => found.instances.push(Instance::default()),
             None => {}
         }
-        if let (Some(newest), Some(body)) = (found.instances.last_mut(), piece.body) {
-            newest.body.append(*body, cap);
+        if let Some(newest) = found.instances.last_mut() {
+            tell(&mut newest.told, piece.told);
+            piece.body.into_iter().for_each(|body| newest.body.append(*body, cap));
         }
+        homes.push(found.instances.len().checked_sub(1));
     }
     let orphans = found.place_quotes(early);
-    (found.instances, orphans)
+    Resolution { instances: found.instances, orphans, homes }
 }
 
 #[derive(Default)]
@@ -65,7 +84,7 @@ impl Found {
         }
         match self.instances.last_mut() {
             Some(newest) if newest.takes(&head) => newest.heads.push(head),
-            _ => self.instances.push(Instance { heads: vec![head], body: Body::default() }),
+            _ => self.instances.push(Instance { heads: vec![head], ..Instance::default() }),
         }
         self.seen.insert(id, self.instances.len() - 1);
     }

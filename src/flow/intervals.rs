@@ -1,5 +1,7 @@
 //! A union of half-open intervals of sequence numbers.
 
+use super::row::{Cursor, Row};
+
 /// Sorted, disjoint, not touching.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Intervals {
@@ -81,6 +83,23 @@ impl Intervals {
     /// Lowest number covered.
     pub(crate) fn lowest(&self) -> Option<i64> {
         self.parts.first().map(|p| p.0)
+    }
+
+    pub(crate) fn write(&self, row: &mut Row) {
+        row.len(self.parts.len());
+        self.parts.iter().for_each(|&(lo, hi)| {
+            row.int(lo);
+            row.int(hi);
+        });
+        row.count(self.closed);
+    }
+
+    pub(crate) fn read(from: &mut Cursor<'_>, most: usize) -> Option<Self> {
+        let n = from.len(most)?;
+        let parts: Vec<(i64, i64)> = (0..n).map(|_| Some((from.offset()?, from.offset()?))).collect::<Option<_>>()?;
+        let apart = parts.windows(2).all(|w| matches!(w, [(_, hi), (lo, _)] if hi < lo));
+        let right = apart && parts.iter().all(|(lo, hi)| lo < hi);
+        right.then_some(Self { parts, closed: from.count()? })
     }
 
     /// Takes in another union, moved up by `by`.

@@ -12,18 +12,22 @@ mod model;
 mod orient;
 mod piece;
 mod prefix;
+mod row;
 mod seal;
 mod shift;
 mod space;
 mod sums;
+mod told;
 
 pub(crate) use body::Quote;
-pub(crate) use fragments::{DatagramKey, Fragments, Resolved};
+pub(crate) use fragments::{DatagramKey, Fragments, Resolved, SavedFragments};
 pub(crate) use instance::resolve;
 pub(crate) use piece::Pieces;
-pub(crate) use seal::seal;
+pub(crate) use row::{Cursor, Tables};
+pub(crate) use seal::{forget, seal};
 pub(crate) use shift::Shift;
 pub(crate) use sums::{Seen, span};
+pub(crate) use told::Told;
 
 pub use attempt::{Attempt, AttemptContext, Cause, Outcome, Warning, attempt};
 pub use conn_state::{ConnState, conn_state};

@@ -9,7 +9,7 @@ use crate::base::{Proto, Stamp, Time};
 use crate::packet::Vlans;
 
 /// One end of a flow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct EndPoint {
     /// IP address.
     pub addr: IpAddr,
@@ -18,7 +18,7 @@ pub struct EndPoint {
 }
 
 /// Unordered 5-tuple: `ends[0] <= ends[1]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct FlowKey {
     /// Protocol. ICMP and other protocols have ports 0: they are kept as evidence that two hosts reach each other.
     pub proto: Proto,
@@ -38,7 +38,7 @@ impl FlowKey {
 }
 
 /// Index of an end in [`FlowKey::ends`] and [`Flow::ends`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 pub enum Side {
     /// `ends[0]`
     A,

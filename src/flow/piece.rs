@@ -10,8 +10,10 @@ use crate::packet::{Tcp, TcpFlags, Udp};
 use super::body::{Body, Quote};
 use super::model::{FlowKey, Side, SynRun};
 use super::prefix::Prefix;
+use super::row::{Cursor, Row};
 use super::shift::Shift;
 use super::sums::{Seen, Sums, keep_ends};
+use super::told::{Opening, Told};
 
 /// Silence that splits a UDP flow.
 const UDP_SILENCE: Span = Span::from_secs(60);
@@ -64,6 +66,37 @@ impl Head {
         self.data.append(&other.data, 0, cap);
     }
 
+    /// Drops what the SYNs carried.
+    pub(crate) fn seal(&mut self) {
+        self.data.seal(None);
+    }
+
+    fn write(&self, row: &mut Row) {
+        let Self { run, sums, data } = self;
+        let SynRun { from, isn, payload, count, stamps } = run;
+        row.flag(*from == Side::B);
+        row.int(i64::from(*isn));
+        row.int(i64::from(*payload));
+        row.count(*count);
+        row.len(stamps.len());
+        stamps.iter().for_each(|s| row.stamp(*s));
+        sums.write(row);
+        data.write(row);
+    }
+
+    fn read(from: &mut Cursor<'_>) -> Option<Self> {
+        let side = if from.flag()? { Side::B } else { Side::A };
+        let mut head = Self::new(side, from.number()?);
+        head.run.payload = from.number()?;
+        head.run.count = from.count()?;
+        let n = from.len(SynRun::KEPT)?;
+        head.run.stamps = (0..n).map(|_| from.stamp()).collect::<Option<_>>()?;
+        head.sums = Sums::read(from)?;
+        head.data = Prefix::read(from)?;
+        // A run has at least one SYN, and its sender sent it.
+        (n > 0 && head.run.count > 0 && head.sums.packets > 0).then_some(head)
+    }
+
     fn shift(&mut self, by: &Shift) {
         self.sums.shift(by);
         self.run.stamps.iter_mut().for_each(|s| by.stamp(s));
@@ -76,6 +109,8 @@ impl Head {
 pub(crate) struct Piece {
     pub(crate) head: Option<Box<Head>>,
     pub(crate) body: Option<Box<Body>>,
+    /// What payload told, where it is sealed.
+    pub(crate) told: Option<Box<Told>>,
 }
 
 impl Piece {
@@ -88,7 +123,51 @@ impl Piece {
         self.head.is_none() && self.body.as_ref().is_none_or(|b| b.order.is_none())
     }
 
+    /// Whether there is payload to be sealed.
+    pub(crate) fn holds_payload(&self) -> bool {
+        let mut prefixes =
+            self.body.iter().filter_map(|b| b.spaces.as_deref()).flatten().map(|s| s.prefix().is_empty());
+        self.head.as_ref().is_some_and(|h| !h.data.is_empty())
+            || self.body.as_ref().is_some_and(|b| b.datagrams.is_some())
+            || prefixes.any(|empty| !empty)
+    }
+
+    /// Drops the payload.
+    pub(crate) fn seal(&mut self) {
+        self.head.iter_mut().for_each(|h| h.seal());
+        self.body.iter_mut().for_each(|b| b.datagrams = None);
+        self.body.iter_mut().filter_map(|b| b.spaces.as_deref_mut()).flatten().for_each(|s| s.seal(None));
+    }
+
+    /// Notes what the first bytes of each side were, where this piece has the beginning of the side's sequence space.
+    pub(crate) fn note(&mut self, openings: &mut [Option<(i64, Opening)>; 2]) {
+        let Some(spaces) = self.body.as_mut().and_then(|b| b.spaces.as_deref_mut()) else { return };
+        for side in [Side::A, Side::B] {
+            let space = side.of_mut(spaces);
+            if space.is_begun() {
+                space.seal(side.of_mut(openings).take());
+            }
+        }
+    }
+
+    fn write(&self, row: &mut Row) {
+        let Self { head, body, told } = self;
+        row.flag(head.is_some());
+        head.iter().for_each(|h| h.write(row));
+        row.flag(body.is_some());
+        body.iter().for_each(|b| b.write(row));
+        row.told(told.as_deref());
+    }
+
+    fn read(from: &mut Cursor<'_>) -> Option<Self> {
+        let head = if from.flag()? { Some(Box::new(Head::read(from)?)) } else { None };
+        let body = if from.flag()? { Some(Box::new(Body::read(from)?)) } else { None };
+        let told = from.told()?.map(Box::new);
+        (head.is_some() || body.is_some()).then_some(Self { head, body, told })
+    }
+
     fn merge(&mut self, later: Self, cap: usize) {
+        tell(&mut self.told, later.told);
         match (&mut self.head, later.head) {
             (Some(own), Some(more)) => own.merge(*more, cap),
             (own, more) => *own = own.take().or(more),
@@ -99,6 +178,14 @@ impl Piece {
                 own => *own = Some(more),
             }
         }
+    }
+}
+
+/// Adds what a later piece told.
+pub(crate) fn tell(own: &mut Option<Box<Told>>, later: Option<Box<Told>>) {
+    match (own, later) {
+        (Some(own), Some(later)) => own.append(*later),
+        (own, later) => *own = own.take().or(later),
     }
 }
 
@@ -122,7 +209,7 @@ impl Pieces {
         } else {
             let mut head = Head::new(side, t.seq);
             head.add(p, t, cap);
-            self.0.push(Piece { head: Some(Box::new(head)), body: None });
+            self.0.push(Piece { head: Some(Box::new(head)), ..Piece::default() });
         }
         self.0.len() - before
     }
@@ -192,7 +279,35 @@ impl Pieces {
         for piece in &mut self.0 {
             piece.head.iter_mut().for_each(|h| h.shift(by));
             piece.body.iter_mut().for_each(|b| b.shift(by));
+            piece.told.iter_mut().for_each(|t| t.shift(by));
         }
+    }
+
+    /// As rows of at most so many integers, more or less; all of them together are these pieces.
+    pub(crate) fn rows(&self, most: usize) -> Vec<Row> {
+        let mut rows: Vec<Row> = Vec::new();
+        for piece in &self.0 {
+            if rows.last().is_none_or(|r| r.size() >= most) {
+                rows.push(Row::default());
+            }
+            if let Some(row) = rows.last_mut() {
+                piece.write(row);
+            }
+        }
+        rows
+    }
+
+    /// Adds the pieces of a row that follows.
+    pub(crate) fn read(&mut self, from: &mut Cursor<'_>) -> Option<()> {
+        while !from.is_empty() {
+            self.0.push(Piece::read(from)?);
+        }
+        Some(())
+    }
+
+    /// To be sealed, piece by piece.
+    pub(crate) fn as_mut_slice(&mut self) -> &mut [Piece] {
+        &mut self.0
     }
 
     /// How many there are.

@@ -9,7 +9,9 @@
 use crate::base::Stamp;
 
 use super::intervals::Intervals;
+use super::row::{Cursor, Row};
 use super::shift::Shift;
+use super::told::{Opening, Openings};
 
 /// A run of bytes as one packet brought them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +32,8 @@ pub(crate) struct Prefix {
     /// Distinct bytes on the wire that `runs` stand for.
     used: usize,
     held: Intervals,
+    /// What is left of the bytes once they are sealed.
+    openings: Openings,
 }
 
 impl Prefix {
@@ -60,10 +64,11 @@ impl Prefix {
 
     /// Takes in a later prefix, moved up by `by`.
     pub(crate) fn append(&mut self, later: &Self, by: i64, cap: usize) {
-        if self.runs.is_empty() && by == 0 {
+        if self.runs.is_empty() && self.openings == Openings::default() && by == 0 {
             self.clone_from(later);
             return;
         }
+        self.openings.append(&later.openings, by);
         let mut at = 0;
         for r in &later.runs {
             let data = later.bytes.get(at..at + r.len).unwrap_or(&[]);
@@ -80,6 +85,34 @@ impl Prefix {
             at += r.len;
             (r.off, bytes, r.at)
         })
+    }
+
+    /// Whether no bytes are held.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+    }
+
+    /// Drops the bytes; what they were is noted where it is known.
+    pub(crate) fn seal(&mut self, opening: Option<(i64, Opening)>) {
+        let mut openings = std::mem::take(&mut self.openings);
+        if let Some((off, is)) = opening {
+            openings.note(off, is);
+        }
+        *self = Self { openings, ..Self::default() };
+    }
+
+    /// What sealed bytes were.
+    pub(crate) const fn openings(&self) -> &Openings {
+        &self.openings
+    }
+
+    /// Writes what is left once it is sealed.
+    pub(crate) fn write(&self, row: &mut Row) {
+        self.openings.write(row);
+    }
+
+    pub(crate) fn read(from: &mut Cursor<'_>) -> Option<Self> {
+        Some(Self { openings: Openings::read(from)?, ..Self::default() })
     }
 
     /// Moves the frame numbers.

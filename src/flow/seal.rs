@@ -5,11 +5,12 @@ use crate::base::Proto;
 
 use super::body::Quote;
 use super::datagrams::Datagrams;
-use super::instance::Instance;
+use super::instance::{Instance, resolution};
 use super::model::{End, Flow, FlowKey, IcmpError, Side};
-use super::piece::prefix_cap;
+use super::piece::{Piece, Pieces, prefix_cap};
 use super::space::Space;
 use super::sums::Sums;
+use super::told::{Opening, Openings, Told};
 
 /// Distinct ICMP errors kept per flow.
 const ICMP_KEPT: usize = 8;
@@ -51,6 +52,15 @@ pub(crate) fn seal(key: FlowKey, instance: Instance) -> Option<Flow> {
         .map(|side| stream(&key, &instance, side, spaces.as_ref().map(|s| side.of(s)), *side.of(&starts)));
     let [a, b] = &streams;
     let datagrams = instance.body.datagrams.take();
+    let evidence = match instance.told.take() {
+        Some(told) => told.evidence([Side::A, Side::B].map(|side| {
+            let start = *side.of(&starts);
+            let sealed = openings(&instance, side, spaces.as_ref().map(|s| side.of(s)), start);
+            sealed.speaks(Some(start.off).filter(|_| start.own))
+        })),
+        None if key.proto == Proto::Udp => datagram_evidence(datagrams.as_deref()),
+        None => app::evidence(a, b),
+    };
     let mut icmp: Vec<IcmpError> = instance.body.quotes.iter().map(error).collect();
     icmp.sort_by_key(|e| e.at);
     icmp.truncate(ICMP_KEPT);
@@ -62,10 +72,7 @@ pub(crate) fn seal(key: FlowKey, instance: Instance) -> Option<Flow> {
         group: sums.iter().any(|s| s.group),
         ends,
         icmp,
-        evidence: match key.proto {
-            Proto::Udp => datagram_evidence(datagrams.as_deref()),
-            _ => app::evidence(a, b),
-        },
+        evidence,
         syns: instance.heads.into_iter().map(|h| h.run).collect(),
     })
 }
@@ -73,6 +80,57 @@ pub(crate) fn seal(key: FlowKey, instance: Instance) -> Option<Flow> {
 fn datagram_evidence(datagrams: Option<&[Datagrams; 2]>) -> Evidence {
     let parts = |side: Side| datagrams.map(|d| side.of(d).parts().collect::<Vec<_>>()).unwrap_or_default();
     app::datagram_evidence(&parts(Side::A), &parts(Side::B))
+}
+
+/// Drops the payload of one key's pieces; what it told stays, with the instance that it is about as far as that is known.
+pub(crate) fn forget(key: &FlowKey, pieces: &mut Pieces) {
+    if pieces.as_mut_slice().iter().all(|p| !p.holds_payload()) {
+        return;
+    }
+    let resolved = resolution(key, pieces.clone());
+    pieces.as_mut_slice().iter_mut().for_each(Piece::seal);
+    for (i, instance) in resolved.instances.iter().enumerate() {
+        let spaces = instance.body.spaces.as_deref();
+        let starts = [Side::A, Side::B].map(|side| start(instance, side, spaces.map(|s| side.of(s))));
+        let streams =
+            [Side::A, Side::B].map(|side| stream(key, instance, side, spaces.map(|s| side.of(s)), *side.of(&starts)));
+        let [a, b] = &streams;
+        let mut told = match (key.proto, instance.body.datagrams.as_deref()) {
+            (Proto::Udp, Some(datagrams)) => Some(Told::of_datagrams(datagram_evidence(Some(datagrams)))),
+            _ => Some(Told::new(app::evidence(a, b))).filter(|_| streams.iter().any(|s| s.sent() > 0)),
+        };
+        let mut openings = [Side::A, Side::B].map(|side| opening(side.of(&streams), side.of(&starts)));
+        let mine = resolved.homes.iter().zip(pieces.as_mut_slice()).filter(|(home, _)| **home == Some(i));
+        for (_, piece) in mine {
+            piece.told = told.take().map(Box::new);
+            piece.note(&mut openings);
+        }
+        // Nothing but SYNs carried payload: it lies beside them.
+        for side in [Side::A, Side::B] {
+            let Some((off, is)) = side.of_mut(&mut openings).take() else { continue };
+            let off = off.saturating_sub(side.of(&starts).off);
+            let isn = newest_isn(instance, side);
+            let mut heads = pieces.as_mut_slice().iter_mut().filter_map(|p| p.head.as_mut());
+            let head = heads.find(|h| h.run.from == side && Some(h.run.isn) == isn);
+            head.into_iter().for_each(|h| h.data.seal(Some((off, is))));
+        }
+    }
+}
+
+/// What was sealed of one side, by offset in its sequence space. What a SYN carried lies at the start.
+fn openings(instance: &Instance, side: Side, space: Option<&Space>, start: Start) -> Openings {
+    let mut all = Openings::default();
+    let syn = instance.heads.iter().rev().find(|h| h.run.from == side);
+    syn.iter().for_each(|h| all.append(h.data.openings(), start.off));
+    space.iter().for_each(|s| all.append(s.prefix().openings(), 0));
+    all
+}
+
+fn opening(stream: &Stream, start: &Start) -> Option<(i64, Opening)> {
+    match app::opening(stream) {
+        Some((off, outcome)) => Some((start.off.saturating_add(off), Opening::new(&outcome))),
+        None => (stream.sent() > 0).then_some((start.off, Opening::Stray)),
+    }
 }
 
 const fn error(q: &Quote) -> IcmpError {

@@ -2,14 +2,21 @@
 
 use crate::base::{InputId, Stamp};
 
-/// How many frames of each input came before.
+/// Per input, how many frames came before, and its number from now on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Shift(Vec<(InputId, u64)>);
+pub(crate) struct Shift(Vec<(InputId, u64, InputId)>);
 
 impl Shift {
-    /// From the frames an earlier piece read of each input.
+    /// From the frames an earlier piece read of each input, in ascending order of inputs.
     pub(crate) fn new(frames: impl Iterator<Item = (InputId, u64)>) -> Self {
-        Self(frames.filter(|&(_, n)| n > 0).collect())
+        Self(frames.filter(|&(_, n)| n > 0).map(|(input, n)| (input, n, input)).collect())
+    }
+
+    /// Gives inputs other numbers; frames stay.
+    ///
+    /// The old numbers come in ascending order.
+    pub(crate) fn renumber(inputs: impl Iterator<Item = (InputId, InputId)>) -> Self {
+        Self(inputs.map(|(from, to)| (from, 0, to)).collect())
     }
 
     /// Whether nothing moves.
@@ -19,8 +26,10 @@ impl Shift {
 
     /// Moves one stamp.
     pub(crate) fn stamp(&self, stamp: &mut Stamp) {
-        if let Some(&(_, by)) = self.0.iter().find(|(input, _)| *input == stamp.at.input) {
+        let known = self.0.binary_search_by_key(&stamp.at.input, |(input, ..)| *input);
+        if let Some(&(_, by, input)) = known.ok().and_then(|i| self.0.get(i)) {
             stamp.at.frame = stamp.at.frame.saturating_add(by);
+            stamp.at.input = input;
         }
     }
 

@@ -8,7 +8,9 @@ use crate::base::Stamp;
 
 use super::intervals::Intervals;
 use super::prefix::Prefix;
+use super::row::{Cursor, Row};
 use super::shift::Shift;
+use super::told::Opening;
 
 /// Intervals of covered payload kept per side.
 const INTERVALS: usize = 16;
@@ -76,6 +78,29 @@ impl Marks {
     /// The first number noted.
     pub(crate) fn opening(&self) -> Option<(i64, Stamp)> {
         self.first.first().copied()
+    }
+
+    fn write(&self, row: &mut Row) {
+        row.len(self.first.len());
+        let mut mark = |&(off, at): &(i64, Stamp)| {
+            row.int(off);
+            row.stamp(at);
+        };
+        self.first.iter().for_each(&mut mark);
+        let same = self.top == self.first.last().copied();
+        row.flag(!same);
+        if let Some((off, at)) = self.top.filter(|_| !same) {
+            row.int(off);
+            row.stamp(at);
+        }
+    }
+
+    fn read(from: &mut Cursor<'_>) -> Option<Self> {
+        let n = from.len(Self::KEPT)?;
+        let first: Vec<(i64, Stamp)> = (0..n).map(|_| Some((from.offset()?, from.stamp()?))).collect::<Option<_>>()?;
+        let top = if from.flag()? { Some((from.offset()?, from.stamp()?)) } else { first.last().copied() };
+        let rising = first.iter().chain(&top).map(|m| m.0).is_sorted();
+        rising.then_some(Self { first, top })
     }
 
     fn shift(&mut self, by: &Shift) {
@@ -189,6 +214,59 @@ impl Space {
         self.sent.shift(by);
         self.acked.shift(by);
         self.prefix.shift(by);
+    }
+
+    /// Whether any number was met: offsets mean something.
+    pub(crate) const fn is_begun(&self) -> bool {
+        self.chain.is_some()
+    }
+
+    /// Drops the payload; what its first bytes were is noted where it is known.
+    pub(crate) fn seal(&mut self, opening: Option<(i64, Opening)>) {
+        self.prefix.seal(opening);
+    }
+
+    pub(crate) fn write(&self, row: &mut Row) {
+        let Self { chain, covered, payload, sent, acked, opening, end, keepalives, fin, prefix, inexact } = self;
+        row.flag(chain.is_some());
+        let Some(chain) = chain else { return };
+        row.int(i64::from(chain.base));
+        row.int(i64::from(chain.last));
+        row.int(chain.last_off);
+        covered.write(row);
+        row.count(*payload);
+        sent.write(row);
+        acked.write(row);
+        row.flag(opening.is_some());
+        if let Some((off, len)) = opening {
+            row.int(*off);
+            row.int(i64::from(*len));
+        }
+        row.int(*end);
+        row.count(*keepalives);
+        row.flag(fin.is_some());
+        fin.iter().for_each(|f| row.int(*f));
+        row.flag(*inexact);
+        prefix.write(row);
+    }
+
+    pub(crate) fn read(from: &mut Cursor<'_>) -> Option<Self> {
+        if !from.flag()? {
+            return Some(Self::default());
+        }
+        Some(Self {
+            chain: Some(Chain { base: from.number()?, last: from.number()?, last_off: from.offset()? }),
+            covered: Intervals::read(from, INTERVALS)?,
+            payload: from.count()?,
+            sent: Marks::read(from)?,
+            acked: Marks::read(from)?,
+            opening: if from.flag()? { Some((from.offset()?, from.number()?)) } else { None },
+            end: from.offset()?,
+            keepalives: from.count()?,
+            fin: if from.flag()? { Some(from.offset()?) } else { None },
+            inexact: from.flag()?,
+            prefix: Prefix::read(from)?,
+        })
     }
 
     /// Adds what SYNs carried (TCP Fast Open), once it is known whose they are.

@@ -3,6 +3,7 @@
 use crate::base::Stamp;
 
 use super::model::Lane;
+use super::row::{Cursor, Row};
 use super::shift::Shift;
 
 /// What a packet adds to its sender's sums.
@@ -120,6 +121,47 @@ impl Sums {
         self.window = span(self.window, other.window);
         other.lanes.iter().for_each(|l| self.lanes.insert(l));
         self.group |= other.group;
+    }
+
+    pub(crate) fn write(&self, row: &mut Row) {
+        let Self { packets, ip_bytes, payload_bytes, first, last, first_payload, ttl, window, lanes, group } = self;
+        row.count(*packets);
+        if *packets == 0 {
+            return;
+        }
+        row.count(*ip_bytes);
+        row.count(*payload_bytes);
+        [first, last, first_payload].into_iter().for_each(|at| row.optional_stamp(*at));
+        row.pair(*ttl);
+        row.pair(*window);
+        row.len(lanes.iter().count());
+        lanes.iter().for_each(|l| row.lane(l));
+        row.flag(*group);
+    }
+
+    pub(crate) fn read(from: &mut Cursor<'_>) -> Option<Self> {
+        let packets = from.count()?;
+        if packets == 0 {
+            return Some(Self::default());
+        }
+        let mut sums = Self {
+            packets,
+            ip_bytes: from.count()?,
+            payload_bytes: from.count()?,
+            first: from.optional_stamp()?,
+            last: from.optional_stamp()?,
+            first_payload: from.optional_stamp()?,
+            ttl: from.pair()?,
+            window: from.pair()?,
+            lanes: Lanes::default(),
+            group: false,
+        };
+        for _ in 0..from.len(4)? {
+            sums.lanes.insert(from.lane()?);
+        }
+        sums.group = from.flag()?;
+        // Who sent packets was seen at some time.
+        (sums.first.is_some() && sums.last.is_some()).then_some(sums)
     }
 
     /// Moves the frame numbers.

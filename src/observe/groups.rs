@@ -21,8 +21,8 @@ pub(super) struct Group<'a>(Vec<Source<'a>>);
 pub(super) struct ReadGroup {
     pub(super) partial: Partial,
     pub(super) metas: Vec<(String, InputMeta)>,
-    /// Earliest frame.
-    pub(super) first: Option<Time>,
+    /// Earliest and latest frame.
+    pub(super) span: Option<(Time, Time)>,
 }
 
 /// Sorts inputs by time and puts those that overlap together. Inputs without frames come last; streams stay alone.
@@ -52,16 +52,27 @@ pub(super) fn groups(mut sources: Vec<Source<'_>>) -> Vec<Group<'_>> {
 }
 
 impl Group<'_> {
+    /// Earliest and latest frame.
+    pub(super) fn span(&self) -> Option<(Time, Time)> {
+        let spans = || self.0.iter().filter_map(|s| s.stretch.span);
+        Some((spans().map(|s| s.0).min()?, spans().map(|s| s.1).max()?))
+    }
+
+    /// The first input.
+    pub(super) fn input(&self) -> InputId {
+        self.0.first().map_or(InputId(0), |s| s.stretch.meta.input)
+    }
+
     /// The group as one stretch.
     pub(super) fn read(self) -> ReadGroup {
-        let first = self.0.iter().filter_map(|s| s.stretch.span).map(|s| s.0).min();
+        let span = self.span();
         if self.0.len() > 1 {
             let files = self.0.iter().filter_map(|s| Some((s.name.clone(), s.file?)));
             let mut read = merge(files);
             self.0.iter().for_each(|s| read.compare(&s.stretch.meta));
-            return ReadGroup { first, ..read };
+            return ReadGroup { span, ..read };
         }
-        let mut read = ReadGroup { partial: Partial::default(), metas: Vec::new(), first };
+        let mut read = ReadGroup { partial: Partial::default(), metas: Vec::new(), span };
         for source in self.0 {
             read.partial.append(source.stretch.partial);
             read.metas.push((source.name, source.stretch.meta));
@@ -103,7 +114,7 @@ fn merge<'a>(files: impl Iterator<Item = (String, &'a CaptureFile)>) -> ReadGrou
     }
     let metas: Vec<(String, InputMeta)> = queues.into_iter().map(|(name, mut q)| (name, q.reader.finish())).collect();
     metas.iter().for_each(|(_, m)| partial.set_frames(m.input, m.packets));
-    ReadGroup { partial, metas, first: None }
+    ReadGroup { partial, metas, span: None }
 }
 
 /// A reader and the frame it stands at, copied: all readers' frames are looked at together.

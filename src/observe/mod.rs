@@ -1,5 +1,6 @@
 //! From inputs to observations: segments become Partials, Partials fold in file order, folds of one point append.
 
+mod collected;
 mod finish;
 mod groups;
 mod model;
@@ -7,9 +8,12 @@ mod pairs;
 mod partial;
 mod repeats;
 mod run;
+mod saved;
 mod workers;
 
+pub use collected::Collected;
 pub use model::{Hole, InputSummary, Observation};
 pub use pairs::{PairIndex, Sight};
 pub use partial::{Partial, Place};
-pub use run::{Input, Options, observe};
+pub use run::{Input, Options, collect, observe};
+pub use saved::{Saved, schema as saved_schema};

@@ -79,7 +79,7 @@ pub struct Observation {
 }
 
 /// A stretch of time in which the capture was blind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Hole {
     /// Last thing seen before.
     pub from: Time,

@@ -11,14 +11,14 @@ use hashbrown::HashMap;
 
 use crate::base::{FrameRef, InputId, Problem, ProblemKind, Problems, Proto, Stamp};
 use crate::capture::Frame;
-use crate::flow::{DatagramKey, EndPoint, FlowKey, Fragments, Lane, Pieces, Quote, Seen, Shift, Side};
+use crate::flow::{DatagramKey, EndPoint, FlowKey, Fragments, Lane, Pieces, Quote, Seen, Shift, Side, forget};
 use crate::packet::{self, Body, Icmp, Packet};
 
 use super::repeats::Repeats;
 
 /// Pieces kept in a stretch. What would begin another one is counted instead: a flood of forged tuples must not take all
 /// memory.
-const MAX_PIECES: usize = 2_000_000;
+pub(super) const MAX_PIECES: usize = 2_000_000;
 
 /// What a stretch of frames of one observation point yields.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +32,19 @@ pub struct Partial {
     /// Frames read of each input.
     pub(super) frames: BTreeMap<InputId, u64>,
     pieces: usize,
+    /// Whether payload was turned into what it told.
+    sealed: bool,
+}
+
+/// A stretch, taken apart to be saved.
+#[derive(Debug, Default)]
+pub(super) struct Parts {
+    /// In order of first sight.
+    pub(super) keys: Vec<(FlowKey, Pieces)>,
+    pub(super) fragments: Fragments,
+    pub(super) problems: Problems,
+    pub(super) repeats: Repeats,
+    pub(super) frames: BTreeMap<InputId, u64>,
 }
 
 /// A packet's surroundings.
@@ -150,9 +163,16 @@ impl Partial {
     }
 
     /// Takes in the stretch that follows, of the same observation point.
+    ///
+    /// Where one of them is sealed, both are from then on: payload never lies beside what other payload told.
     pub fn append(&mut self, mut later: Self) {
-        let shift = Shift::new(self.frames.iter().map(|(input, n)| (*input, *n)));
-        for (input, by) in &self.frames {
+        if self.sealed != later.sealed {
+            self.seal();
+            later.seal();
+        }
+        let both = || self.frames.iter().filter(|(input, _)| later.frames.contains_key(input));
+        let shift = Shift::new(both().map(|(input, n)| (*input, *n)));
+        for (input, by) in self.frames.iter().filter(|_| !shift.is_empty()) {
             later.problems.shift_frames(*input, *by);
         }
         if !shift.is_empty() {
@@ -168,6 +188,34 @@ impl Partial {
         for (input, n) in later.frames {
             *self.frames.entry(input).or_default() += n;
         }
+    }
+
+    /// Turns payload into what it tells, and drops it.
+    pub fn seal(&mut self) {
+        if !self.sealed {
+            self.keys.iter_mut().for_each(|(key, pieces)| forget(key, pieces));
+            self.sealed = true;
+        }
+    }
+
+    /// Takes it apart, sealed.
+    pub(super) fn into_parts(mut self) -> Parts {
+        self.seal();
+        let Self { index: _, keys, fragments, problems, repeats, frames, pieces: _, sealed: _ } = self;
+        Parts { keys, fragments, problems, repeats, frames }
+    }
+
+    /// Puts it together again.
+    pub(super) fn from_parts(parts: Parts) -> Self {
+        let Parts { keys, fragments, problems, repeats, frames } = parts;
+        let mut partial = Self { fragments, problems, repeats, frames, sealed: true, ..Self::default() };
+        keys.into_iter().for_each(|(key, pieces)| partial.take(key, pieces));
+        partial
+    }
+
+    /// Whether some tuple of another stretch occurs here, too.
+    pub(super) fn shares_a_tuple_with(&self, other: &Self) -> bool {
+        other.keys.iter().any(|(key, _)| self.index.contains_key(key))
     }
 
     fn take(&mut self, key: FlowKey, more: Pieces) {

@@ -121,6 +121,16 @@ impl Repeats {
         later.last.into_iter().for_each(|print| self.remember(print));
     }
 
+    /// By input: the first copy and how many. What a saved observation keeps: copies across its ends are not recognised.
+    pub(super) const fn counts(&self) -> &BTreeMap<InputId, (u64, u64)> {
+        &self.counts
+    }
+
+    /// Copies as they were counted.
+    pub(super) fn counted(counts: BTreeMap<InputId, (u64, u64)>) -> Self {
+        Self { counts, ..Self::default() }
+    }
+
     /// What is to be told of inputs that have so many frames.
     pub(super) fn problems(&self, frames: &BTreeMap<InputId, u64>) -> Vec<Problem> {
         let told = |input: &InputId, n: u64| n > 1 && n * ONE_IN >= frames.get(input).copied().unwrap_or(0);

@@ -2,12 +2,13 @@
 
 use std::thread;
 
-use crate::base::{InputId, Problem, ProblemKind, RunError, Time, WireText};
-use crate::capture::{CaptureFile, InputMeta, OpenError, SEGMENT_BYTES};
+use crate::base::{InputId, RunError, Time};
+use crate::capture::{CaptureFile, OpenError, SEGMENT_BYTES};
 
+use super::collected::Collected;
 use super::groups::{Group, Source, groups};
-use super::model::{Hole, InputSummary, Observation};
-use super::partial::Partial;
+use super::model::Observation;
+use super::saved::{Saved, read_all};
 use super::workers::{read, read_files};
 
 /// How to read. Nothing here changes what is observed.
@@ -35,18 +36,29 @@ pub type Input = (InputId, Result<CaptureFile, OpenError>);
 /// do separate captures of several interfaces. A stream can be read only once: where it overlaps other inputs it is appended
 /// as if it did not, with a problem. Inputs that could not be opened are problems too; an error comes only where none could.
 pub fn observe(inputs: Vec<Input>, options: &Options) -> Result<Observation, RunError> {
-    let mut point = Point::default();
+    collect(inputs, Vec::new(), options).map(Collected::finish)
+}
+
+/// As [`observe`], with saved observations among the inputs, each with the numbers of its inputs; not finished yet.
+///
+/// # Errors
+/// Where no input at all could be opened.
+pub fn collect(
+    inputs: Vec<Input>,
+    saved: Vec<(Saved, Vec<InputId>)>,
+    options: &Options,
+) -> Result<Collected, RunError> {
+    let mut point = Collected::default();
     let (mut files, mut streams) = (Vec::new(), Vec::new());
     for (id, input) in inputs {
         match input {
             Ok(file) if file.is_reopenable() => files.push(file),
             Ok(stream) => streams.push(stream),
-            Err(error) => point.closed(id, &error),
+            Err(error) => point.unreadable(id, &error),
         }
     }
-    if files.is_empty() && streams.is_empty() {
-        let why: Vec<&str> = point.problems.iter().map(|p| p.detail.as_str()).collect();
-        return Err(RunError::NoInput(format!("no readable capture: {}", why.join("; "))));
+    if files.is_empty() && streams.is_empty() && saved.is_empty() {
+        return Err(RunError::NoInput(format!("no readable capture: {}", point.reasons().join("; "))));
     }
     let stretches = read_files(&files, options.threads, options.segment_len).into_iter().zip(&files);
     let mut sources: Vec<Source<'_>> = stretches
@@ -56,103 +68,32 @@ pub fn observe(inputs: Vec<Input>, options: &Options) -> Result<Observation, Run
         let name = stream.name().to_owned();
         sources.push(Source { name, file: None, stretch: read(&mut stream.frames()) });
     }
-    groups(sources).into_iter().for_each(|group| point.append(group));
-    Ok(point.finish())
-}
-
-/// An observation point as far as its groups were appended.
-#[derive(Default)]
-struct Point {
-    partial: Partial,
-    inputs: Vec<InputSummary>,
-    problems: Vec<Problem>,
-    holes: Vec<Hole>,
-    drops: Vec<Time>,
-    last: Option<Time>,
-}
-
-impl Point {
-    fn closed(&mut self, input: InputId, error: &OpenError) {
-        let shown = WireText::new(error.name.as_bytes()).terminal();
-        let whole = error.to_string();
-        let detail = whole.strip_prefix(&format!("cannot read {shown}: ")).unwrap_or(&whole).to_owned();
-        let kind = ProblemKind::InputUnreadable;
-        self.problems.push(Problem { input, kind, detail, offset: None, frame: None, count: 1 });
-        self.inputs.push(InputSummary::unread(input, &error.name));
-    }
-
-    fn append(&mut self, group: Group<'_>) {
-        let read = group.read();
-        if let (Some(last), Some(first)) = (self.last, read.metas.iter().filter_map(|(_, m)| m.first()).min())
-            && first > last
-        {
-            self.holes.push(Hole { from: last, to: first });
-        }
-        if let (Some(first), Some(last)) = (read.first, self.last)
-            && first < last
-        {
-            // Only a stream comes here out of order: it cannot be read again to be merged.
-            let input = read.metas.first().map_or(InputId(0), |(_, m)| m.input);
-            let detail = "a stream overlaps other inputs and was not merged with them".to_owned();
-            let kind = ProblemKind::TimeBackwards;
-            self.problems.push(Problem { input, kind, detail, offset: None, frame: None, count: 1 });
-        }
-        self.last = self.last.max(read.metas.iter().filter_map(|(_, m)| m.last()).max());
-        self.partial.append(read.partial);
-        for (name, meta) in read.metas {
-            self.problems.extend(meta.problems());
-            self.drops.extend(meta.drops.iter().map(|d| d.0));
-            self.inputs.push(summary(name, &meta));
+    let saved = read_all(saved, options.threads).into_iter().map(|s| Next::Saved(Box::new(s)));
+    let mut next: Vec<Next<'_>> = groups(sources).into_iter().map(Next::Group).chain(saved).collect();
+    // Groups are sorted like this already: only saved observations move.
+    next.sort_by_key(Next::order);
+    for part in next {
+        match part {
+            Next::Group(group) => point.group(group),
+            Next::Saved(saved) => point.append(*saved),
         }
     }
-
-    fn finish(mut self) -> Observation {
-        self.problems.into_iter().for_each(|p| self.partial.problem(p));
-        self.inputs.sort_by_key(|i| i.input);
-        let mut seen = self.partial.finish(self.inputs, self.holes);
-        seen.add_drops(&self.drops);
-        seen
-    }
+    Ok(point)
 }
 
-impl Observation {
-    /// Makes holes of dated drops. The packet before them is the latest that is known of: the hole may so be longer than it was,
-    /// never shorter.
-    fn add_drops(&mut self, drops: &[Time]) {
-        if drops.is_empty() {
-            return;
-        }
-        let ends = self.flows.iter().flat_map(|f| f.ends.iter().flat_map(|e| [e.first, e.last]));
-        let syns = self.flows.iter().flat_map(|f| f.syns.iter().flat_map(|r| r.stamps.iter().copied().map(Some)));
-        let mut times: Vec<Time> = ends.chain(syns).flatten().map(|s| s.time).collect();
-        times.sort_unstable();
-        for &to in drops {
-            let before = times.partition_point(|t| *t < to).checked_sub(1).and_then(|i| times.get(i));
-            let from = before.copied().or_else(|| self.first()).unwrap_or(to).min(to);
-            self.holes.push(Hole { from, to });
-        }
-        self.holes.sort_unstable();
-        self.holes.dedup();
-    }
+/// What may follow in an observation point.
+enum Next<'a> {
+    Group(Group<'a>),
+    Saved(Box<Collected>),
 }
 
-fn summary(name: String, meta: &InputMeta) -> InputSummary {
-    let loss = meta.loss();
-    InputSummary {
-        input: meta.input,
-        name,
-        format: meta.packing.map_or_else(|| meta.format.to_owned(), |by| format!("{}, {by}", meta.format)),
-        sha256: meta.sha256.clone(),
-        linktypes: meta.link_names(),
-        packets: meta.packets,
-        bytes: meta.bytes,
-        first: meta.first(),
-        last: meta.last(),
-        loss_kernel: loss.kernel,
-        loss_interface: loss.interface,
-        filter: meta.filter().map(|f| f.terminal()),
-        snaplen: meta.snaplen(),
-        cut_frames: meta.cut_frames,
-        damaged_at: meta.damaged_at,
+impl Next<'_> {
+    /// By time; what has no frames comes last.
+    fn order(&self) -> (bool, Option<Time>, InputId) {
+        let (span, input) = match self {
+            Self::Group(group) => (group.span(), group.input()),
+            Self::Saved(saved) => (saved.span, saved.inputs.first().map_or(InputId(0), |i| i.input)),
+        };
+        (span.is_none(), span.map(|s| s.0), input)
     }
 }
