@@ -3,7 +3,7 @@
 CARGO ?= cargo
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint fmt clippy doc deny lab captures explore bench-traffic clean toolchain packages
+.PHONY: help demo build test lint fmt clippy doc deny lab captures explore bench-traffic bench-peers bench-small spark-test clean toolchain packages
 
 # Tests of the lab need root. Only the test program gets it, not the compiler.
 ifneq ($(shell id -u),0)
@@ -73,7 +73,20 @@ explore: toolchain ## Property tests with new random cases, several times over
 	@for i in 1 2 3 4 5; do $(CARGO) test --locked --test flow_laws --test capture_segments --test decode_oracle || exit 1; done
 
 bench-traffic: toolchain ## Make the traffic of the benchmarks in target/bench (15 GB; PACKETS=2000000 for less)
-	@$(CARGO) bench --locked --bench traffic -- --out target/bench $(if $(PACKETS),--packets $(PACKETS)) $(SETS)
+	@$(CARGO) bench --locked --bench traffic -- --out "$(CURDIR)/target/bench" $(if $(PACKETS),--packets $(PACKETS)) $(SETS)
+
+# Programs that are not installed are left out and named.
+bench-peers: build bench-traffic ## Time portwitness beside tcpdump, nfpcapd and others (ROUNDS=5, SETS="snap scan")
+	@python3 benches/peers.py --portwitness target/release/portwitness --sets target/bench --rounds $(or $(ROUNDS),5) $(SETS)
+
+# One round on small sets: that the harness works and every set has its verdict; times mean nothing.
+bench-small: build toolchain ## The benchmarks on very little traffic
+	@$(CARGO) bench --locked --bench traffic -- --out "$(CURDIR)/target/bench-small" --packets 100000
+	@python3 benches/peers.py --portwitness target/release/portwitness --sets target/bench-small --rounds 1 --tshark 2000
+
+spark-test: build toolchain ## Observe, append and judge on Apache Spark, two local workers; installs pyspark into target/spark
+	@$(CARGO) bench --locked --bench traffic -- --out "$(CURDIR)/target/bench-small" --packets 100000 rotated
+	@sh contrib/spark/test.sh "$(CURDIR)/target/release/portwitness" "$(CURDIR)/target/bench-small/rotated"
 
 clean: ## Remove what was built
 	@$(CARGO) clean

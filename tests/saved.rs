@@ -2,6 +2,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
     clippy::indexing_slicing,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -233,8 +234,7 @@ fn bundled_captures_and_what_is_saved_of_them_give_one_report() {
     let situations =
         ["console", "mount-server", "target-windows"].map(|p| (p, format!("captures/rpc-dynamic-dropped.{p}.pcap")));
     let site = "captures/rpc-dynamic-dropped.site.toml";
-    let mut given =
-        vec!["verify", "--format", "json", "--site", site].iter().map(ToString::to_string).collect::<Vec<_>>();
+    let mut given = ["verify", "--format", "json", "--site", site].iter().map(ToString::to_string).collect::<Vec<_>>();
     let mut mixed = given.clone();
     for (n, (place, capture)) in situations.into_iter().enumerate() {
         let capture =
