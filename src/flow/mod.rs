@@ -16,6 +16,7 @@ mod seal;
 mod shift;
 mod space;
 mod sums;
+mod tunnels;
 
 pub(crate) use body::Quote;
 pub(crate) use fragments::{DatagramKey, Fragments, Resolved};
@@ -30,3 +31,4 @@ pub use conn_state::{ConnState, conn_state};
 pub use id::{community_id, id};
 pub use model::{End, EndPoint, Flow, FlowId, FlowKey, IcmpError, Lane, Rst, Side, SynAck, SynRun};
 pub use orient::{Method, Orientation, orient};
+pub use tunnels::Tunnel;

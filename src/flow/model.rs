@@ -8,6 +8,8 @@ use crate::app::Evidence;
 use crate::base::{Proto, Stamp, Time};
 use crate::packet::Vlans;
 
+use super::tunnels::Tunnel;
+
 /// One end of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct EndPoint {
@@ -209,6 +211,8 @@ pub struct End {
     pub window: Option<(u16, u16)>,
     /// Lanes this end's packets were seen in, at most 4, sorted.
     pub lanes: Vec<Lane>,
+    /// Tunnels this end's packets were seen in, at most [`Tunnel::KEPT`], sorted. Packets in none were seen as they are.
+    pub tunnels: Vec<Tunnel>,
 }
 
 impl End {
@@ -239,6 +243,7 @@ impl End {
             approximate: false,
             window: None,
             lanes: Vec::new(),
+            tunnels: Vec::new(),
         }
     }
 }

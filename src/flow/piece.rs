@@ -5,7 +5,7 @@
 //! after it continue the newest. Appending looks only at the seam, so it is associative and a capture may be cut anywhere.
 
 use crate::base::{Proto, Span, Stamp};
-use crate::packet::{Tcp, TcpFlags, Udp};
+use crate::packet::{Tcp, Trail, Udp};
 
 use super::body::{Body, Quote};
 use super::model::{FlowKey, Side, SynRun};
@@ -113,7 +113,7 @@ impl Pieces {
     /// Adds a TCP packet; how many pieces that began.
     pub(crate) fn tcp(&mut self, key: &FlowKey, side: Side, p: &Seen, t: &Tcp<'_>) -> Grown {
         let cap = prefix_cap(key);
-        let opens = t.flags.has(TcpFlags::SYN) && t.flags.0 & (TcpFlags::ACK | TcpFlags::RST) == 0;
+        let opens = t.opens();
         let before = self.0.len();
         if !opens {
             self.current(false).body().tcp(side, p, t, cap);
@@ -143,6 +143,16 @@ impl Pieces {
         let before = self.0.len();
         self.current(false).body().plain(side, p);
         self.0.len() - before
+    }
+
+    /// The packet that was added last came along this trail of tunnels; `opens` where it was a SYN.
+    #[cold]
+    pub(crate) fn tunnelled(&mut self, side: Side, opens: bool, trail: &Trail) {
+        let Some(last) = self.0.last_mut() else { return };
+        match &mut last.head {
+            Some(head) if opens => head.sums.tunnels.add(trail),
+            _ => side.of_mut(&mut last.body().sums).tunnels.add(trail),
+        }
     }
 
     /// Adds an ICMP error about the key.

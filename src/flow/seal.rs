@@ -138,6 +138,7 @@ fn end(instance: &Instance, side: Side, sums: &Sums, space: Option<&Space>, star
         first_payload: sums.first_payload,
         window: sums.window,
         lanes: sums.lanes.iter().collect(),
+        tunnels: sums.tunnels.to_vec(),
         ..End::new()
     };
     if let Some(space) = space {

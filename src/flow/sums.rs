@@ -4,6 +4,7 @@ use crate::base::Stamp;
 
 use super::model::Lane;
 use super::shift::Shift;
+use super::tunnels::Tunnels;
 
 /// What a packet adds to its sender's sums.
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +64,7 @@ pub(crate) struct Sums {
     /// Of TCP packets that are not RST.
     pub(crate) window: Option<(u16, u16)>,
     pub(crate) lanes: Lanes,
+    pub(crate) tunnels: Tunnels,
     pub(crate) group: bool,
 }
 
@@ -119,6 +121,7 @@ impl Sums {
         self.ttl = span(self.ttl, other.ttl);
         self.window = span(self.window, other.window);
         other.lanes.iter().for_each(|l| self.lanes.insert(l));
+        self.tunnels.merge(&other.tunnels);
         self.group |= other.group;
     }
 

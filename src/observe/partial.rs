@@ -12,7 +12,7 @@ use hashbrown::HashMap;
 use crate::base::{FrameRef, InputId, Problem, ProblemKind, Problems, Proto, Stamp};
 use crate::capture::Frame;
 use crate::flow::{DatagramKey, EndPoint, FlowKey, Fragments, Lane, Pieces, Quote, Seen, Shift, Side};
-use crate::packet::{self, Body, Icmp, Packet};
+use crate::packet::{self, Body, Icmp, Packet, Trail};
 
 use super::repeats::Repeats;
 
@@ -32,6 +32,8 @@ pub struct Partial {
     /// Frames read of each input.
     pub(super) frames: BTreeMap<InputId, u64>,
     pieces: usize,
+    /// Tunnels around the packet at hand.
+    trail: Trail,
 }
 
 /// A packet's surroundings.
@@ -41,19 +43,25 @@ pub struct Place {
     pub at: Stamp,
     /// Interface of the frame.
     pub interface: u32,
+    /// What carried it ([`Trail::mark`]): 0 for a packet in no tunnel.
+    pub carried: u64,
 }
 
 impl Partial {
     /// Takes in a frame: counts it, decodes it, adds its packet to its flow.
     pub fn frame(&mut self, frame: &Frame<'_>) {
-        let decoded = packet::decode(frame);
+        let decoded = packet::decode_along(frame, &self.trail);
         if let Some(issue) = &decoded.issue {
             self.problem(issue.problem(frame));
         }
         if let Some(packet) = &decoded.packet {
             let at = Stamp { time: frame.time, at: FrameRef { input: frame.input, frame: frame.number } };
             // Cooked captures on "any" name the interface in every frame.
-            self.packet(Place { at, interface: decoded.device.unwrap_or(frame.interface) }, packet);
+            let interface = decoded.device.unwrap_or(frame.interface);
+            self.packet(Place { at, interface, carried: self.trail.mark() }, packet);
+            if !self.trail.is_empty() {
+                self.tunnelled(at, packet);
+            }
         }
     }
 
@@ -104,6 +112,24 @@ impl Partial {
                 self.add(key, place.at, |pieces| pieces.plain(side, &seen(0)));
             }
         }
+    }
+
+    /// Tells the packet's flow what carried it. Later fragments of a carrier hold the rest of the packet.
+    #[cold]
+    fn tunnelled(&mut self, at: Stamp, p: &Packet<'_>) {
+        if let Some((key, side)) = flow_of(p) {
+            let opens = matches!(&p.body, Body::Tcp(t) if t.opens());
+            let known = self.index.get(&key).and_then(|&i| self.keys.get_mut(i));
+            if let Some((_, pieces)) = known {
+                pieces.tunnelled(side, opens, &self.trail);
+            }
+            for (_, carrier) in self.trail.iter() {
+                if let (Some((src, dst)), Some((proto, id))) = (carrier.ends, carrier.fragment) {
+                    self.fragments.first(DatagramKey { src, dst, proto, id }, key, side, at);
+                }
+            }
+        }
+        self.trail.clear();
     }
 
     fn fragment(&mut self, p: &Packet<'_>, id: Option<u32>, key: FlowKey, side: Side, at: Stamp) {
@@ -183,6 +209,17 @@ impl Partial {
             self.overflow(at);
         }
     }
+}
+
+/// The flow that a packet was added to; none of a later fragment's is known yet.
+fn flow_of(p: &Packet<'_>) -> Option<(FlowKey, Side)> {
+    Some(match &p.body {
+        Body::Tcp(t) => key(p, Proto::Tcp, t.src_port, t.dst_port),
+        Body::Udp(u) => key(p, Proto::Udp, u.src_port, u.dst_port),
+        Body::Icmp(i) => key(p, if i.v6 { Proto::Icmp6 } else { Proto::Icmp }, 0, 0),
+        Body::Other(proto) => key(p, *proto, 0, 0),
+        Body::LaterFragment { .. } => return None,
+    })
 }
 
 fn key(p: &Packet<'_>, proto: Proto, src_port: u16, dst_port: u16) -> (FlowKey, Side) {

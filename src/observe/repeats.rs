@@ -2,7 +2,7 @@
 //! host's interfaces, by a mirror port at both ends of a switch.
 //!
 //! A copy is a packet that equals one of the few before it, within a fifth of a second, identification included. Where the
-//! identification says nothing it must have come over another interface. What is counted depends on the packets alone,
+//! identification says nothing it must have come over another interface or in another encapsulation. What is counted depends on the packets alone,
 //! not on where a stretch was cut: the first and last few are kept, and compared when stretches are appended.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -27,7 +27,8 @@ const ONE_IN: u64 = 10;
 struct Print {
     hash: u64,
     time: Time,
-    interface: u32,
+    /// Interface and encapsulation: what differs between two sightings of a packet that carries no identification.
+    sighting: (u32, u64),
     /// Whether equal prints are copies also on one interface.
     unique: bool,
 }
@@ -44,12 +45,12 @@ impl Print {
         // Not the time to live: a router's copy has one less.
         let hash = FixedState::with_seed(0).hash_one((p.src, p.dst, p.id, p.ip_bytes, body));
         let unique = p.id != 0 && !matches!(p.body, Body::LaterFragment { .. });
-        Self { hash, time: place.at.time, interface: place.interface, unique }
+        Self { hash, time: place.at.time, sighting: (place.interface, place.carried), unique }
     }
 
     fn repeats(&self, before: &Self) -> bool {
         self.hash == before.hash
-            && (self.unique || self.interface != before.interface)
+            && (self.unique || self.sighting != before.sighting)
             && before.time <= self.time
             && self.time.since(before.time) <= WITHIN
     }

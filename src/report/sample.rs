@@ -78,6 +78,8 @@ pub(super) fn flow(id: &str, orig: (&str, &str, u16), resp: (&str, &str, u16), f
         resp_payload: 120_000,
         attempts: 1,
         vlans: Vec::new(),
+        tunnels: Vec::new(),
+        untunnelled_packets: None,
         icmp: Vec::new(),
         warnings: Vec::new(),
         input: "restore.pcap".into(),

@@ -7,6 +7,7 @@ use crate::app::{AppFacts, MapperAnswer};
 use crate::base::{Proto, Time};
 use crate::flow::FlowId;
 use crate::matrix::Role;
+use crate::packet::Encapsulation;
 
 /// What the matrix says of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
@@ -84,6 +85,23 @@ pub enum Direction {
     ServicePort,
     /// It sent the first packet seen: uncertain.
     FirstPacket,
+}
+
+/// A tunnel that packets of a flow were seen in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct TunnelRecord {
+    /// Which.
+    pub encapsulation: Encapsulation,
+    /// VXLAN or GENEVE network, GRE key, ERSPAN session, GTP endpoint, 802.1ah service, PPPoE session; null: none.
+    pub id: Option<u32>,
+    /// Outer source address; null where a link carried it.
+    pub from: Option<String>,
+    /// Outer destination address.
+    pub to: Option<String>,
+    /// Tunnels around this one: 0 for the outermost.
+    pub depth: u8,
+    /// Packets of the flow in it, both directions.
+    pub packets: u64,
 }
 
 /// Application evidence in the report.
@@ -171,6 +189,12 @@ pub struct FlowRecord {
     pub attempts: u64,
     /// VLAN stacks it was seen in, `10.20`.
     pub vlans: Vec<String>,
+    /// Tunnels it was seen in, outermost first; absent where it was seen only as it is.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tunnels: Vec<TunnelRecord>,
+    /// Packets that were seen in no tunnel, where others were; absent where there are no tunnels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub untunnelled_packets: Option<u64>,
     /// ICMP errors about it: `3/13 by 10.0.0.1 x2`.
     pub icmp: Vec<String>,
     /// Warnings about it: `handshake_only`.

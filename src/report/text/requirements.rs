@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::moment::Clock;
 use super::page::{Ink, Page, Row};
 use super::plural;
+use super::traffic::inside;
 use crate::matrix::Need;
 use crate::report::flows::socket;
 use crate::report::{EndRecord, FlowRecord, Outcome, Report, Requirement};
@@ -133,6 +134,10 @@ impl<'a> Blocks<'a> {
             let label = if i == 0 { "evidence" } else { "" };
             page.field(4, label, &format!("{} {}", frame(flow), self.clock.moment(flow.first)));
             page.field(4, "", &format!("{}, {}", ends(flow), attempt(flow)));
+            let inside = inside(flow);
+            if !inside.is_empty() {
+                page.field(4, "", &format!("inside {}", inside.join(", ")));
+            }
             if page.verbose() {
                 page.field(4, "", &format!("{}; {}", flow.id.0, flow.attempt_reason));
             }

@@ -6,7 +6,7 @@ use super::moment::{Clock, size};
 use super::page::{Ink, Page};
 use super::plural;
 use super::requirements::{attempt, ends, frame};
-use crate::report::{Class, EndRecord, FlowRecord, Report};
+use crate::report::{Class, EndRecord, FlowRecord, Report, TunnelRecord};
 
 /// Groups printed per section without `--verbose`: a port scan has thousands.
 const GROUPS: usize = 12;
@@ -147,11 +147,32 @@ fn one(page: &mut Page, clock: &Clock, f: &FlowRecord) {
     if !f.app.summary.is_empty() {
         page.field(4, "speaks", &f.app.summary);
     }
-    let lists = [("icmp", &f.icmp), ("vlans", &f.vlans), ("warnings", &f.warnings)];
+    let inside = inside(f);
+    let lists = [("inside", &inside), ("icmp", &f.icmp), ("vlans", &f.vlans), ("warnings", &f.warnings)];
     for (label, list) in lists.into_iter().filter(|(_, l)| !l.is_empty()) {
         page.field(4, label, &list.join(", "));
     }
     page.copyable(4, "wireshark", &f.display_filter);
+}
+
+/// Tunnels a flow was seen in: `VXLAN 42 from 192.0.2.1 to 192.0.2.2 (3 packets)`.
+pub(super) fn inside(f: &FlowRecord) -> Vec<String> {
+    let mut all: Vec<String> = f.tunnels.iter().map(tunnel).collect();
+    if let Some(n) = f.untunnelled_packets.filter(|n| *n > 0) {
+        all.push(format!("{} in none", plural(n, "packet")));
+    }
+    all
+}
+
+fn tunnel(t: &TunnelRecord) -> String {
+    let mut text = t.encapsulation.name().to_owned();
+    if let Some(id) = t.id {
+        text.push_str(&format!(" {id}"));
+    }
+    if let (Some(from), Some(to)) = (&t.from, &t.to) {
+        text.push_str(&format!(" from {from} to {to}"));
+    }
+    format!("{text} ({})", plural(t.packets, "packet"))
 }
 
 /// `tgt01 (10.77.1.20)`
