@@ -28,6 +28,11 @@ pub(crate) fn prefix_cap(key: &FlowKey) -> usize {
     if key.ends.iter().any(|e| e.port == MAPPER) { PREFIX_MAPPER } else { PREFIX }
 }
 
+/// Whether a packet with these flags opens an instance.
+pub(crate) const fn opens(flags: TcpFlags) -> bool {
+    flags.has(TcpFlags::SYN) && flags.0 & (TcpFlags::ACK | TcpFlags::RST) == 0
+}
+
 /// The SYNs a piece begins with: all of one side and sequence number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Head {
@@ -113,7 +118,7 @@ impl Pieces {
     /// Adds a TCP packet; how many pieces that began.
     pub(crate) fn tcp(&mut self, key: &FlowKey, side: Side, p: &Seen, t: &Tcp<'_>) -> Grown {
         let cap = prefix_cap(key);
-        let opens = t.flags.has(TcpFlags::SYN) && t.flags.0 & (TcpFlags::ACK | TcpFlags::RST) == 0;
+        let opens = opens(t.flags);
         let before = self.0.len();
         if !opens {
             self.current(false).body().tcp(side, p, t, cap);
@@ -176,6 +181,11 @@ impl Pieces {
             }
         }
         self.0.extend(later);
+    }
+
+    /// The body that the next packet without SYN goes to, where there is one.
+    pub(crate) fn newest_body(&mut self) -> Option<&mut Body> {
+        self.0.last_mut()?.body.as_deref_mut()
     }
 
     /// Moves the frame numbers.

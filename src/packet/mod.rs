@@ -6,6 +6,7 @@
 mod decode;
 mod ether;
 mod geneve;
+mod glance;
 mod gre;
 mod gtp;
 mod icmp;
@@ -26,5 +27,6 @@ mod view;
 mod vxlan;
 
 pub use decode::{Decoded, decode};
+pub(crate) use glance::{Addresses, Glance, glance};
 pub use issue::Issue;
 pub use view::{Body, Icmp, Packet, Quoted, Tcp, TcpFlags, Udp, Vlans};
