@@ -24,6 +24,7 @@ const PREFIX_MAPPER: usize = 64 * 1024;
 const MAPPER: u16 = 135;
 
 /// Evidence bytes to keep per side of a flow.
+#[inline]
 pub(crate) fn prefix_cap(key: &FlowKey) -> usize {
     if key.ends.iter().any(|e| e.port == MAPPER) { PREFIX_MAPPER } else { PREFIX }
 }
@@ -184,6 +185,7 @@ impl Pieces {
     }
 
     /// The body that the next packet without SYN goes to, where there is one.
+    #[inline]
     pub(crate) fn newest_body(&mut self) -> Option<&mut Body> {
         self.0.last_mut()?.body.as_deref_mut()
     }

@@ -89,6 +89,11 @@ impl Partial {
         self.problems.add(problem);
     }
 
+    /// Nothing more comes into this stretch: what is kept apart for speed goes where it belongs.
+    pub(super) fn settle(&mut self) {
+        self.store.cool();
+    }
+
     /// Says how many frames of an input were read, the undecodable ones included: what comes later is numbered behind them.
     pub fn set_frames(&mut self, input: InputId, frames: u64) {
         self.frames.insert(input, frames);

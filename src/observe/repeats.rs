@@ -76,6 +76,7 @@ impl Print {
 }
 
 /// The kind of a TCP packet with these flags.
+#[inline(always)]
 pub(super) const fn tcp(flags: u8) -> u32 {
     1 | (flags as u32) << 8
 }

@@ -56,7 +56,9 @@ impl Warm {
             }
             if (slot ^ hash) & TAG == 0 {
                 let number = low(slot & !TAG) - 1;
-                if self.records.get(number).is_some_and(&is) {
+                if let Some(hot) = self.records.get(number)
+                    && is(hot)
+                {
                     return Some(number);
                 }
             }
@@ -93,6 +95,7 @@ impl Warm {
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "what of a hash chooses a slot, or a number below 2^32")]
+#[inline(always)]
 const fn low(n: u64) -> usize {
     n as usize
 }
@@ -113,6 +116,7 @@ pub(super) struct Ends {
 
 impl Ends {
     /// The hash of the key.
+    #[inline(always)]
     pub(super) const fn hash(&self) -> u64 {
         self.hash
     }
@@ -146,7 +150,7 @@ impl Store {
             return false;
         }
         let found = match ends.v4 {
-            Some(v4) => warm.find(ends.hash, |hot| hot.ends == v4),
+            Some([a, b]) => warm.find(ends.hash, |hot| hot.ends[0] == a && hot.ends[1] == b),
             None => warm.find(ends.hash, |hot| entries.get(hot.place as usize).is_some_and(|e| is(&e.key, g))),
         };
         let Some(hot) = found.and_then(|n| warm.records.get_mut(n)) else { return false };
