@@ -21,6 +21,7 @@ mod resync;
 mod segment;
 mod snoop;
 mod source;
+mod walk;
 mod window;
 
 pub use event::{Event, FrameSource};
@@ -29,5 +30,6 @@ pub use frame::{Frame, LinkType, Loss};
 pub use linktype::link_name;
 pub use meta::InputMeta;
 pub use reader::Reader;
-pub use segment::{Context, SEGMENT_BYTES, SegmentReport, SegmentStart};
+pub use segment::{Context, SEGMENT_BYTES, SegmentReport, SegmentStart, segment_len};
 pub use source::Meter;
+pub use walk::Sink;

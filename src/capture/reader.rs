@@ -18,6 +18,7 @@ use crate::base::{InputId, Problem, ProblemKind, Time};
 pub(super) const KEPT: u32 = 262_144;
 
 /// Longest frame a record may claim (libpcap's `max_snaplen_for_dlt`): beyond it the record is corrupt.
+#[inline]
 pub(super) const fn max_frame(link: LinkType) -> u32 {
     match link.0 {
         // D-Bus, USBPcap, Linux USB.
@@ -87,7 +88,7 @@ pub struct Reader {
     /// Bytes of the last record that are still to be passed over, and where that record began.
     pub(super) owed: (u64, u64),
     begin: u64,
-    end: u64,
+    pub(super) end: u64,
     start: Format,
     started_at: Option<u64>,
     guessed: bool,
@@ -162,6 +163,11 @@ impl Reader {
             end: self.context.clone(),
             finished: self.stopped && (self.damaged || self.started_at.is_some() && self.window.offset() < self.end),
         }
+    }
+
+    /// Whether the next record may be read like the one before it.
+    pub(super) fn is_walking(&self) -> bool {
+        self.pending.is_empty() && !self.stopped && self.owed.0 == 0
     }
 
     /// What was declared so far.

@@ -7,6 +7,7 @@ mod pairs;
 mod partial;
 mod repeats;
 mod run;
+mod store;
 mod workers;
 
 pub use model::{Hole, InputSummary, Observation};
