@@ -18,6 +18,7 @@ mod progress;
 mod reading;
 mod site;
 mod verify;
+mod watch;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -47,6 +48,7 @@ Example:
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Verify(verify::Args),
+    Watch(watch::Args),
     Diff(diff::Args),
     Flows(flows::Args),
     Explain(explain::Args),
@@ -65,6 +67,7 @@ pub(crate) fn main() -> ExitCode {
     };
     let done = match cli.command {
         Command::Verify(args) => verify::run(args),
+        Command::Watch(args) => watch::run(args),
         Command::Diff(args) => diff::run(&args),
         Command::Flows(args) => flows::run(&args),
         Command::Explain(args) => explain::run(&args),

@@ -2,6 +2,7 @@
 
 mod finish;
 mod groups;
+mod growing;
 mod model;
 mod pairs;
 mod partial;
@@ -9,6 +10,7 @@ mod repeats;
 mod run;
 mod workers;
 
+pub use growing::Growing;
 pub use model::{Hole, InputSummary, Observation};
 pub use pairs::{PairIndex, Sight};
 pub use partial::{Partial, Place};
