@@ -119,7 +119,7 @@ impl Watching {
         drop(self.child.stdin.take());
     }
 
-    #[cfg(unix)]
+    #[cfg(target_os = "linux")]
     fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, signal).unwrap();
@@ -234,7 +234,7 @@ fn a_stream_that_breaks_off_or_is_no_capture_is_told_as_verify_tells_it() {
     }
 }
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 #[test]
 fn a_signal_ends_it_at_the_last_whole_packet_though_the_stream_stays_open() {
     let dir = folder();

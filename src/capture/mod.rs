@@ -10,6 +10,8 @@ mod detect;
 mod event;
 mod file;
 mod frame;
+#[cfg(all(feature = "live", unix))]
+pub mod interfaces;
 mod linktype;
 mod live;
 mod meta;
@@ -23,6 +25,7 @@ mod segment;
 mod snoop;
 mod source;
 mod window;
+pub mod write;
 
 pub use event::{Event, FrameSource};
 pub use file::{CaptureFile, OpenError, OpenReason};

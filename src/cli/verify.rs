@@ -1,5 +1,7 @@
 //! `portwitness verify`: captures, rules and a site in, a report out.
 
+use std::fs::File;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use portwitness::base::{RunError, Time};
@@ -130,9 +132,14 @@ pub(super) fn print(report: &Report, format: Format, style: &text::Style) -> Res
     Out::new().write(|w| w.write_all(&rendered(report, format, style)?))
 }
 
-/// Writes into a file what would be printed.
-pub(super) fn write(report: &Report, format: Format, style: &text::Style, path: &Path) -> Result<(), RunError> {
-    let written = rendered(report, format, style).and_then(|bytes| std::fs::write(path, bytes));
+/// Writes into a file what would be printed; `path` names it.
+pub(super) fn write(
+    report: &Report,
+    format: Format,
+    style: &text::Style,
+    (path, file): (&Path, &mut File),
+) -> Result<(), RunError> {
+    let written = rendered(report, format, style).and_then(|bytes| file.write_all(&bytes));
     written.map_err(|source| RunError::Io { path: path.to_owned(), doing: "write", source })
 }
 

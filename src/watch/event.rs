@@ -68,7 +68,8 @@ pub enum Event {
     },
     /// The report, the last line: the same value that `verify --format json` prints.
     Report {
-        /// The report.
+        /// The report; its schema is that of `verify --format json`.
+        #[schemars(with = "serde_json::Value")]
         report: Box<Report>,
     },
 }

@@ -4,12 +4,16 @@
 //! but never for more than a tenth of the time, judges what is there and tells what changed. The clock says only when to look:
 //! what is judged goes by packet time.
 
+mod interfaces;
+mod keep;
 mod pace;
+mod privilege;
 mod show;
 mod source;
 mod stop;
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use portwitness::base::RunError;
@@ -21,9 +25,10 @@ use portwitness::site::Site;
 use portwitness::verdict::{self, Case, Options, PointSeen};
 use portwitness::watch::{Counts, Ended, Event, Ledger, all_satisfied};
 
+use self::interfaces::{InterfaceArgs, Wanted};
 use self::pace::Pace;
 use self::show::Show;
-use self::source::Opened;
+use self::source::{Opened, Source};
 use self::stop::{Stop, Wish};
 use super::inputs::{self, At, Group};
 use super::output::{self, Color};
@@ -34,12 +39,15 @@ use super::verify::{self, Format};
 const AT_ONCE: usize = 1024;
 /// Signals are asked for at least so often.
 const LOOK: Duration = Duration::from_millis(50);
+/// What interfaces hold is waited for so long when watching ends.
+const REST: Duration = Duration::from_secs(3);
 
 const EXAMPLE: &str = "\
 Ends with the source, on Ctrl-C, with --for and with --until, and prints the report that verify gives of the same bytes.
 Exit status: 0 pass, 1 fail, 3 inconclusive, 2 the run itself failed.
 
 Examples:
+  sudo portwitness watch --site site.toml -i any --write restore.pcapng
   ssh mnt01 tcpdump -i any -U -w - | portwitness watch --site site.toml -
   dumpcap -i eth0 -w - | portwitness watch --site site.toml --json -o report.txt -";
 
@@ -48,11 +56,13 @@ Examples:
 #[command(after_help = EXAMPLE)]
 pub(super) struct Args {
     /// A stream: a pipe, or "-" for standard input
-    #[arg(value_name = "STREAM", required_unless_present = "at")]
+    #[arg(value_name = "STREAM", required_unless_present_any = ["at", "interface"], conflicts_with = "interface")]
     stream: Option<PathBuf>,
     /// The stream and where it is taken: role, host, address or "mirror"
-    #[arg(long, value_name = "PLACE=STREAM", conflicts_with = "stream")]
+    #[arg(long, value_name = "PLACE=STREAM", conflicts_with_all = ["stream", "interface"])]
     at: Option<At>,
+    #[command(flatten)]
+    interfaces: InterfaceArgs,
     /// Hosts, their roles, and what is being restored
     #[arg(long, value_name = "SITE.toml")]
     site: Option<PathBuf>,
@@ -103,11 +113,11 @@ struct Config {
     matrix: Matrix,
     site: Option<Site>,
     group: Group,
+    interfaces: Option<Wanted>,
     options: Options,
     json: bool,
     until: Option<Until>,
     time: Option<Duration>,
-    output: Option<PathBuf>,
     format: Format,
     color: Color,
     verbose: bool,
@@ -123,29 +133,24 @@ impl Config {
         let mut site = args.site.as_deref().map(|path| verify::read_site(path, &matrix)).transpose()?;
         let at: Vec<At> = args.at.into_iter().collect();
         let captures: Vec<PathBuf> = args.stream.into_iter().collect();
-        let groups = inputs::group(&captures, &at, site.as_ref().map_or(&[], |s| &s.points))?;
-        match &mut site {
-            Some(site) => {
-                verify::unclaimed(site, &groups);
-                places::declare(site, &at)?;
-            }
-            None => places::check(&at)?,
-        }
-        let [group] = <[Group; 1]>::try_from(groups).map_err(|_| {
-            RunError::Config("one stream can be watched at a time; verify reads several files".to_owned())
-        })?;
+        let interfaces = args.interfaces.wanted(site.as_ref())?;
+        let group = if interfaces.is_some() {
+            Group { name: None, inputs: Vec::new() }
+        } else {
+            stream(&captures, &at, site.as_mut())?
+        };
         Ok(Self {
             options: Options { scope: args.scope, strict: args.strict, run_at: verify::run_at()? },
             json: args.json,
             until: args.until,
             time: args.time,
-            output: args.output,
             format: args.format.unwrap_or_default(),
             color: args.color,
             verbose: args.verbose,
             matrix,
             site,
             group,
+            interfaces,
         })
     }
 
@@ -156,16 +161,44 @@ impl Config {
     }
 }
 
+/// The one stream that is watched, and its place.
+fn stream(captures: &[PathBuf], at: &[At], site: Option<&mut Site>) -> Result<Group, RunError> {
+    let groups = inputs::group(captures, at, site.as_ref().map_or(&[], |s| &s.points))?;
+    match site {
+        Some(site) => {
+            verify::unclaimed(site, &groups);
+            places::declare(site, at)?;
+        }
+        None => places::check(at)?,
+    }
+    <[Group; 1]>::try_from(groups)
+        .map(|[group]| group)
+        .map_err(|_| RunError::Config("one stream can be watched at a time; verify reads several files".to_owned()))
+}
+
 /// Watches, tells what changes, and prints the report; the status is the verdict's even where its reader has gone.
 pub(super) fn run(args: Args) -> Result<u8, RunError> {
-    let config = Config::check(args)?;
+    let output = args.output.clone();
+    let mut config = Config::check(args)?;
+    // What needs privileges comes first, and no thread before they are given up: each has its own.
+    let source = source::prepare(config.interfaces.as_ref())?;
+    if let (Source::Interfaces(i), Some(wanted), Some(site)) = (&source, &config.interfaces, &mut config.site) {
+        wanted.declare(site, &i.addresses());
+    }
+    let mut output = output.map(|path| create(&path).map(|file| (path, file))).transpose()?;
+    let source = source.without_privileges(&config.group)?;
     let stop = Stop::new(config.time)?;
-    let mut watch =
-        Watch { show: Show::new(config.json, output::style(config.color, false))?, ledger: Ledger::default() };
-    let opened = source::open(&config.group, &stop)?;
-    let (report, why) = watch.over(&config, &stop, opened)?;
-    watch.end(&config, &report, why)?;
+    let show = Show::new(config.json, output::style(config.color, false))?;
+    let mut watch = Watch { show, ledger: Ledger::default() };
+    let opened = source.open(&config.group, &stop)?;
+    let (report, why) = watch.over(&config, &stop, opened);
+    watch.end(&config, &report, why, output.as_mut())?;
     Ok(report.verdict.exit_status())
+}
+
+/// The file for the report, made while that is still allowed and before anybody has waited for the report.
+fn create(path: &Path) -> Result<File, RunError> {
+    File::create(path).map_err(|source| RunError::Io { path: path.to_owned(), doing: "write", source })
 }
 
 /// What is told while watching.
@@ -186,20 +219,18 @@ enum Taken {
 
 impl Watch {
     /// Watches until something ends it.
-    fn over(&mut self, config: &Config, stop: &Stop, opened: Opened) -> Result<(Report, Ended), RunError> {
-        let Opened { mut reader, arrivals, name } = opened;
+    fn over(&mut self, config: &Config, stop: &Stop, opened: Opened) -> (Report, Ended) {
+        let Opened { mut reader, arrivals, name, halt } = opened;
         let mut growing = Growing::new(&name);
         let mut pace = Pace::default();
         let mut looked_at = None;
+        let mut ending: Option<(Ended, Instant)> = None;
         let why = loop {
             let taken = take(&mut reader, &mut growing);
             if matches!(taken, Taken::End) {
-                break if stop.was_asked() { Ended::Signal } else { Ended::Source };
+                break ending.map_or(if stop.was_asked() { Ended::Signal } else { Ended::Source }, |e| e.0);
             }
-            match stop.wish() {
-                Wish::Stop(why) => break why,
-                Wish::Go => {}
-            }
+            let mut wish = stop.wish(halt.is_some());
             if pace.is_due(Instant::now()) {
                 let meta = reader.finish();
                 // By packet time, so where nothing came nothing has changed.
@@ -208,18 +239,28 @@ impl Watch {
                     looked_at = now;
                     let report = pace.timed(|| self.look(config, &growing, meta));
                     if config.until == Some(Until::Satisfied) && all_satisfied(&report) {
-                        break Ended::Satisfied;
+                        wish = Wish::Stop(Ended::Satisfied);
                     }
                 }
             }
             if self.show.is_closed() {
-                break Ended::NoReader;
+                wish = Wish::Stop(Ended::NoReader);
+            }
+            match (ending, wish, &halt) {
+                (Some((why, until)), ..) if Instant::now() >= until => break why,
+                // What interfaces have received and counted is still to come.
+                (None, Wish::Stop(why), Some(halt)) => {
+                    halt.ask();
+                    ending = Some((why, Instant::now() + REST));
+                }
+                (None, Wish::Stop(why), None) => break why,
+                _ => {}
             }
             if matches!(taken, Taken::All) {
                 arrivals.wait(LOOK);
             }
         };
-        Ok((config.judge(growing.finish(reader.finish())), why))
+        (config.judge(growing.finish(reader.finish())), why)
     }
 
     /// Judges what is there and tells what changed.
@@ -230,23 +271,27 @@ impl Watch {
     }
 
     /// Tells what the last stretch changed and why it ended, then the report.
-    fn end(mut self, config: &Config, report: &Report, why: Ended) -> Result<(), RunError> {
+    fn end(
+        mut self,
+        config: &Config,
+        report: &Report,
+        why: Ended,
+        output: Option<&mut (PathBuf, File)>,
+    ) -> Result<(), RunError> {
         self.ledger.update(report).iter().for_each(|e| self.show.event(e));
         let requirements = Counts::of(&report.requirements);
         self.show.last(&Event::End { at: report.scope.last, why, requirements });
-        if config.json && config.output.is_none() {
+        if config.json && output.is_none() {
             self.show.last(&Event::Report { report: Box::new(report.clone()) });
         }
         self.show.finish();
-        let style = match &config.output {
-            // As into a pipe.
-            Some(_) => output::style_of_file(config.verbose),
-            None => output::style(config.color, config.verbose),
-        };
-        match &config.output {
+        match output {
             None if config.json => Ok(()),
-            None => verify::print(report, config.format, &style),
-            Some(path) => verify::write(report, config.format, &style, path),
+            None => verify::print(report, config.format, &output::style(config.color, config.verbose)),
+            // As into a pipe.
+            Some((path, file)) => {
+                verify::write(report, config.format, &output::style_of_file(config.verbose), (path, file))
+            }
         }
     }
 }

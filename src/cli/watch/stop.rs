@@ -52,10 +52,13 @@ impl Stop {
         self.signal.load(Ordering::Relaxed)
     }
 
-    /// What is wished for now.
-    pub(super) fn wish(&self) -> Wish {
+    /// What is wished for now. `own`: the source is ours to end, and nothing is to be waited for.
+    pub(super) fn wish(&self, own: bool) -> Wish {
         let now = Instant::now();
         if self.was_asked() {
+            if own {
+                return Wish::Stop(Ended::Signal);
+            }
             let asked = self.asked.get().unwrap_or(now);
             self.asked.set(Some(asked));
             return if now >= asked + GRACE { Wish::Stop(Ended::Signal) } else { Wish::Go };
