@@ -10,7 +10,10 @@ mod detect;
 mod event;
 mod file;
 mod frame;
+#[cfg(all(feature = "live", unix))]
+pub mod interfaces;
 mod linktype;
+mod live;
 mod meta;
 mod order;
 mod packed;
@@ -23,11 +26,13 @@ mod snoop;
 mod source;
 mod walk;
 mod window;
+pub mod write;
 
 pub use event::{Event, FrameSource};
 pub use file::{CaptureFile, OpenError, OpenReason};
 pub use frame::{Frame, LinkType, Loss};
 pub use linktype::link_name;
+pub use live::Arrivals;
 pub use meta::InputMeta;
 pub use reader::Reader;
 pub use segment::{Context, SEGMENT_BYTES, SegmentReport, SegmentStart, segment_len};

@@ -93,6 +93,8 @@ pub struct Reader {
     started_at: Option<u64>,
     guessed: bool,
     stopped: bool,
+    /// Nothing more was there when it was last asked, and more may come.
+    waiting: bool,
     damaged: bool,
     digest: Option<Digest>,
 }
@@ -129,6 +131,7 @@ impl Reader {
             end,
             guessed: false,
             stopped: false,
+            waiting: false,
             damaged: false,
             digest: None,
         }
@@ -152,6 +155,11 @@ impl Reader {
         self.started_at = None;
         self.stopped = true;
         self
+    }
+
+    /// Whether the last `None` meant that nothing more is there yet: only where it reads [live](super::CaptureFile::live).
+    pub const fn is_waiting(&self) -> bool {
+        self.waiting
     }
 
     /// Where it began and ended, once everything was pulled.
@@ -182,6 +190,7 @@ impl Reader {
 
     /// Reads until a frame, a problem or the end.
     pub(super) fn advance(&mut self) -> Option<Found> {
+        self.waiting = false;
         while self.pending.is_empty() && !self.stopped {
             let at = self.window.offset();
             match self.step() {
@@ -195,6 +204,10 @@ impl Reader {
                     self.meta.packets += 1;
                     self.add_problem(kind, detail.to_owned(), at, Some(self.meta.packets));
                 }
+                Err(Stop::Io(io::ErrorKind::WouldBlock)) => {
+                    self.waiting = true;
+                    return None;
+                }
                 Err(stop) => self.stop(&stop, at),
             }
         }
@@ -203,8 +216,11 @@ impl Reader {
 
     fn step(&mut self) -> Result<Step, Stop> {
         if self.owed.0 > 0 {
-            let whole = self.window.skip(self.owed.0)?;
-            if !whole {
+            let before = self.window.offset();
+            let whole = self.window.skip(self.owed.0);
+            // What was passed over is not owed again where the rest has yet to come.
+            self.owed.0 = self.owed.0.saturating_sub(self.window.offset() - before);
+            if !whole? {
                 return Err(Stop::Truncated);
             }
             self.owed = (0, 0);

@@ -2,6 +2,7 @@
 
 mod finish;
 mod groups;
+mod growing;
 mod model;
 mod pairs;
 mod partial;
@@ -10,6 +11,7 @@ mod run;
 mod store;
 mod workers;
 
+pub use growing::Growing;
 pub use model::{Hole, InputSummary, Observation};
 pub use pairs::{PairIndex, Sight};
 pub use partial::{Partial, Place};

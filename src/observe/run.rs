@@ -62,7 +62,7 @@ pub fn observe(inputs: Vec<Input>, options: &Options) -> Result<Observation, Run
 
 /// An observation point as far as its groups were appended.
 #[derive(Default)]
-struct Point {
+pub(super) struct Point {
     partial: Partial,
     inputs: Vec<InputSummary>,
     problems: Vec<Problem>,
@@ -81,7 +81,7 @@ impl Point {
         self.inputs.push(InputSummary::unread(input, &error.name));
     }
 
-    fn append(&mut self, group: Group<'_>) {
+    pub(super) fn append(&mut self, group: Group<'_>) {
         let read = group.read();
         if let (Some(last), Some(first)) = (self.last, read.metas.iter().filter_map(|(_, m)| m.first()).min())
             && first > last
@@ -106,7 +106,7 @@ impl Point {
         }
     }
 
-    fn finish(mut self) -> Observation {
+    pub(super) fn finish(mut self) -> Observation {
         self.problems.into_iter().for_each(|p| self.partial.problem(p));
         self.inputs.sort_by_key(|i| i.input);
         let mut seen = self.partial.finish(self.inputs, self.holes);

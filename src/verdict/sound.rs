@@ -8,7 +8,7 @@ use crate::base::{Known, Problem, Span, Time};
 use crate::flow::Side;
 use crate::observe::InputSummary;
 use crate::report::Cause;
-use crate::site::{HostId, Site};
+use crate::site::{HostId, Site, hides_nothing};
 
 /// A hole between files longer than this counts as time not covered: rotation itself takes far less.
 const HOLE: Span = Span::from_secs(2);
@@ -99,7 +99,7 @@ impl Ground<'_, '_> {
         match p.sight(from, to) {
             Sight::Seen => self
                 .loss(p, least)
-                .or_else(|| filter(p))
+                .or_else(|| filter(self.site, p))
                 .or_else(|| damage(p))
                 .or_else(|| progress.and_then(|progress| self.time(p, progress))),
             Sight::PartlyUnseen => Some((
@@ -192,12 +192,12 @@ pub(super) fn unseen_bytes(p: &PointView<'_>) -> u64 {
     p.observation.flows.iter().filter(both).flat_map(|f| &f.ends).map(|e| e.unseen_acked).sum()
 }
 
-fn filter(p: &PointView<'_>) -> Option<Doubt> {
+fn filter(site: &Site, p: &PointView<'_>) -> Option<Doubt> {
     let inputs = &p.observation.inputs;
     if let Some(f) = inputs
         .iter()
         .find_map(|i| if let Known::Known(f) = &i.filter { Some(f) } else { None })
-        .filter(|f| !f.is_empty())
+        .filter(|f| !f.is_empty() && !hides_nothing(site, f))
     {
         let shown = crate::base::WireText::new(f.as_bytes()).terminal();
         return Some((Cause::Filter, format!("the capture was filtered ({shown}): what it left out cannot be missed")));
