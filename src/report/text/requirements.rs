@@ -112,6 +112,9 @@ impl<'a> Blocks<'a> {
         page.bullet(2, mark(r.outcome), &format!("{} {} {}{cause}", r.rule, r.service, r.outcome.words()));
         page.field(4, "path", &path(r));
         page.field(4, "seen", &r.reason);
+        if let Some(path) = &r.path {
+            page.field(4, "where", &path.text);
+        }
         match &r.next_step {
             Some(next) => page.field(4, "next", next),
             None if r.settle_at.is_empty() => {}
