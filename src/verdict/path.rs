@@ -66,7 +66,9 @@ impl<'w, 'a> Way<'w, 'a, '_> {
     fn syn_lost(&self) -> Option<Path> {
         let upstream = |s: &&&Seen<'_>| self.syn(s).is_some() && !self.at_responder(s.point);
         let from = self.furthest(self.all.iter().filter(upstream).copied(), |s| self.at_originator(s.point))?;
-        let to = (0..self.j.points.len()).find(|&b| self.at_responder(b) && self.shows_nothing(from, b))?;
+        // A host may be captured on several interfaces: none of them may show it.
+        let own: Vec<usize> = (0..self.j.points.len()).filter(|&b| self.at_responder(b)).collect();
+        let to = *own.first().filter(|_| own.iter().all(|&b| self.shows_nothing(from, b)))?;
         let (a, b) = (self.name(from.point), self.name(to));
         let device = self.reset(from).map(|_| ". The reset was not sent by the responder").unwrap_or_default();
         let open = "whose capture was open then and shows other packets of the two hosts";
@@ -87,7 +89,7 @@ impl<'w, 'a> Way<'w, 'a, '_> {
             let silent = s.attempt.outcome == Outcome::Unanswered && end.packets + end.fragments == 0;
             self.at_responder(s.point) && self.syn(s).is_some() && silent
         })?;
-        if !self.clear(to.point) {
+        if !self.clear(to.point) || self.all.iter().any(|s| self.answer(s).is_some()) {
             return None;
         }
         let (a, b) = (self.name(from.point), self.name(to.point));
@@ -120,7 +122,8 @@ impl<'w, 'a> Way<'w, 'a, '_> {
         let from = self.furthest(self.all.iter().filter(answered).copied(), |s| self.at_responder(s.point))?;
         let answers = from.flow.end(self.responders(from));
         let stretch = self.answer(from)?.time..=answers.last?.time;
-        let covered = self.covers_time(to.point, from.point, (*stretch.start(), *stretch.end()));
+        let came = self.all.iter().any(|s| self.at_originator(s.point) && self.answer(s).is_some());
+        let covered = !came && self.covers_time(to.point, from.point, (*stretch.start(), *stretch.end()));
         let stray = self.stray(to.point, from, (*stretch.start(), *stretch.end()), |f| f.syns.is_empty());
         if !covered || !self.clear(to.point) || stray {
             return None;
@@ -147,7 +150,8 @@ impl<'w, 'a> Way<'w, 'a, '_> {
     fn reset_between(&self) -> Option<Path> {
         let to = self.all.iter().find(|s| !self.at_responder(s.point) && self.reset(s).is_some())?;
         let from = self.all.iter().find(|s| self.at_responder(s.point) && self.syn(s).is_some())?;
-        let none = from.flow.end(self.responders(from)).rsts == 0;
+        let sent = |s: &&Seen<'_>| self.at_responder(s.point) && s.flow.end(self.responders(s)).rsts > 0;
+        let none = !self.all.iter().any(|s| sent(s));
         if !none
             || !self.clear(from.point)
             || !self.covers(from.point, to.point, to.flow)

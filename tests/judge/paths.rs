@@ -201,3 +201,45 @@ fn what_several_places_see_counts_once() {
     assert_eq!(unexpected(&single), unexpected(&double));
     assert_eq!(single.exposure, double.exposure);
 }
+
+#[test]
+fn a_host_captured_on_two_interfaces_shows_what_either_shows() {
+    let site =
+        format!("{ROLES}{PLACES}[[observation_point]]\nat = \"10.77.1.20\"\ncomplete = true\ncaptures = [\"if2*\"]\n");
+    let path = |second: World, first: World| {
+        let mut con = both();
+        runtime(&mut con, 24.0).unanswered();
+        let points =
+            [con.point(Some("console")), first.point(Some("target-windows")), second.point(Some("10.77.1.20"))];
+        let r = judge_points(&points, &site, &Options::default());
+        requirement(&r, "image.oracle-runtime", "tcp/1035-1075").path.clone().map(|p| p.kind)
+    };
+    assert_eq!(path(both(), both()), Some(PathKind::SynLost));
+    let seen = |answered: bool| {
+        let mut w = both();
+        let f = runtime(&mut w, 24.0);
+        if answered {
+            f.half_open()
+        } else {
+            f.unanswered()
+        };
+        w
+    };
+    assert_eq!(path(both(), seen(false)), Some(PathKind::ResponderSilent));
+    assert_eq!(path(seen(true), seen(false)), Some(PathKind::AnswerLost));
+}
+
+#[test]
+fn one_capture_given_as_two_places_changes_nothing_but_the_list_of_captures() {
+    let site =
+        format!("{ROLES}{PLACES}[[observation_point]]\nat = \"10.77.1.20\"\ncomplete = true\ncaptures = [\"if2*\"]\n");
+    let judged = |points: &[portwitness::verdict::PointSeen]| judge_points(points, &site, &Options::default());
+    let (one, two) = (|| World::clean().point(Some("target-windows")), World::clean().point(Some("10.77.1.20")));
+    let (single, double) = (judged(&[one()]), judged(&[one(), two]));
+    assert_eq!(
+        (single.classes, &single.exposure, &single.coverage),
+        (double.classes, &double.exposure, &double.coverage)
+    );
+    let told = |r: &Report| r.requirements.iter().map(|q| (q.rule.clone(), q.outcome)).collect::<Vec<_>>();
+    assert_eq!(told(&single), told(&double));
+}

@@ -97,7 +97,7 @@ pub(super) fn clocks(page: &mut Page, report: &Report) {
 fn clock(c: &ClockOffset) -> String {
     let (Known::Known(ahead), Known::Known(doubt)) = (&c.ahead_nanos, &c.uncertainty_nanos) else {
         return format!(
-            "{} against {}: unknown, no connection was told again at both; what came first at which is not concluded",
+            "{} against {}: unknown, no connection was seen at both; nothing is concluded from what came first at which",
             c.of, c.against
         );
     };

@@ -158,7 +158,18 @@ impl<'c, 'a> Matcher<'c, 'a> {
 
     /// As [`Self::pass`], by the first bytes of both sides, which must be unlike those of all others, matched or not.
     fn by_payload(&mut self, length: usize, accept: &dyn Fn(&Candidate<'a>, &Candidate<'a>) -> bool) {
-        let found = self.common(&|c| c.heads(length), &|_, _| true);
+        let free = |side: usize| {
+            let mut heads = BTreeSet::new();
+            for (i, c) in self.sides.get(side).copied().unwrap_or_default().iter().enumerate() {
+                if self.taken.get(side).is_some_and(|t| !t.contains(&i)) {
+                    heads.extend(c.heads(length));
+                }
+            }
+            heads
+        };
+        // Only what waits for its like on both sides is looked for among all.
+        let wanted: BTreeSet<(u64, u64)> = free(0).intersection(&free(1)).copied().collect();
+        let found = self.common(&|c| c.heads(length).filter(|h| wanted.contains(h)), &|_, _| true);
         self.take(How::Payload, found, accept);
     }
 
