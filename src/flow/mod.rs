@@ -6,6 +6,7 @@ mod conn_state;
 mod datagrams;
 mod fragments;
 mod hash;
+mod head;
 mod hot;
 mod id;
 mod instance;
@@ -32,6 +33,7 @@ pub(crate) use sums::{Seen, span};
 
 pub use attempt::{Attempt, AttemptContext, Cause, Outcome, Warning, attempt};
 pub use conn_state::{ConnState, conn_state};
+pub use head::HEAD_LENGTHS;
 pub use id::{community_id, id};
 pub use model::{End, EndPoint, Flow, FlowId, FlowKey, IcmpError, Lane, Rst, Side, SynAck, SynRun};
 pub use orient::{Method, Orientation, orient};
