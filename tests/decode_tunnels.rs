@@ -5,19 +5,16 @@
 
 use portwitness::base::{InputId, ProblemKind, Proto, Time};
 use portwitness::capture::{Frame, LinkType};
-use portwitness::packet::{Body, Decoded, Packet, decode};
+use portwitness::packet::{Body, Decoded, Encapsulation, Packet, Trail, decode, decode_along};
 use proptest::prelude::*;
 
+fn framed(data: &[u8], link: LinkType, original_len: usize) -> Frame<'_> {
+    let (time, input) = (Time::from_nanos(0), InputId(0));
+    Frame { time, input, number: 1, interface: 0, link, data, original_len: original_len as u32 }
+}
+
 fn cut(data: &[u8], link: LinkType, original_len: usize) -> Decoded<'_> {
-    decode(&Frame {
-        time: Time::from_nanos(0),
-        input: InputId(0),
-        number: 1,
-        interface: 0,
-        link,
-        data,
-        original_len: original_len as u32,
-    })
+    decode(&framed(data, link, original_len))
 }
 
 fn raw(data: &[u8]) -> Decoded<'_> {
@@ -98,6 +95,56 @@ fn the_innermost_packet_is_what_a_frame_yields() {
         for (outer, nested) in tunnels(&bytes).into_iter().filter(|_| bytes[0] == 0x45) {
             assert!(is_the_query(&raw(&nested).packet.unwrap()), "{name} in {outer}");
         }
+    }
+}
+
+#[test]
+fn every_tunnel_leaves_its_name_its_number_and_its_ends_on_the_trail() {
+    use Encapsulation as E;
+    let expected: [&[(Encapsulation, Option<u32>)]; 15] = [
+        &[(E::Ip, None)],
+        &[(E::Ip, None)],
+        &[(E::Ip, None), (E::Ip, None)],
+        &[(E::Ip, None), (E::Ip, None)],
+        &[(E::Ip, None)],
+        &[(E::Gre, None)],
+        &[(E::Gre, Some(1))],
+        &[(E::Gre, None), (E::Mpls, None)],
+        &[(E::Vxlan, Some(5))],
+        &[(E::Vxlan, Some(5))],
+        &[(E::Geneve, Some(5))],
+        &[(E::Geneve, Some(5))],
+        &[(E::GtpU, Some(1))],
+        &[(E::Teredo, None), (E::Ip, None)],
+        &[(E::Gre, None)],
+    ];
+    for ((name, bytes), expected) in tunnels(&query()).into_iter().zip(expected) {
+        let trail = Trail::default();
+        decode_along(&framed(&bytes, LinkType::RAW, bytes.len()), &trail);
+        let found: Vec<_> = trail.iter().map(|(_, c)| (c.encapsulation, c.id)).collect();
+        assert_eq!(found, expected, "{name}");
+        let first = trail.iter().next().unwrap().1;
+        assert_eq!(first.ends.map(|e| e.0.is_ipv4()), Some(bytes[0] == 0x45), "{name}");
+        assert_eq!(first.fragment, None);
+    }
+    let trail = Trail::default();
+    let backbone = ether(0x88e7, &[&[0, 0, 1, 9][..], &ether(0x0800, &query())].concat());
+    decode_along(&framed(&backbone, LinkType::ETHERNET, backbone.len()), &trail);
+    let session = ether(0x8864, &[&[0x11, 0, 0, 3, 0, 33, 0, 0x21][..], &query()].concat());
+    assert!(trail.iter().all(|(_, c)| (c.encapsulation, c.id, c.ends) == (E::BackboneBridge, Some(265), None)));
+    trail.clear();
+    decode_along(&framed(&session, LinkType::ETHERNET, session.len()), &trail);
+    assert!(
+        trail.iter().all(|(_, c)| (c.encapsulation, c.id, c.ends) == (E::Pppoe, Some(3), None)) && !trail.is_empty()
+    );
+}
+
+#[test]
+fn what_is_not_opened_leaves_nothing_on_the_trail() {
+    let trail = Trail::default();
+    for bytes in [query(), v4(1, 17, &udp(4789, &query())), v4(1, 4, &[0x45, 0, 0, 10]), v4(1, 50, &query())] {
+        decode_along(&framed(&bytes, LinkType::RAW, bytes.len()), &trail);
+        assert!(trail.is_empty(), "{bytes:?}");
     }
 }
 

@@ -13,6 +13,7 @@ mod support;
 use std::path::{Path, PathBuf};
 
 use portwitness::report::json::{diff_schema, flow_schema, report_schema};
+use portwitness::watch::event_schema;
 use serde_json::{Value, json};
 use support::run;
 
@@ -28,6 +29,7 @@ fn the_published_schemas_are_those_of_the_types() {
         ("flow-1.json", flow_schema()),
         ("diff-1.json", diff_schema()),
         ("observation-1.json", portwitness::observe::saved_schema()),
+        ("watch-1.json", event_schema()),
     ] {
         let path = root().join("schema").join(name);
         let generated = serde_json::to_string_pretty(&schema).unwrap() + "\n";

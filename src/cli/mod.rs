@@ -6,6 +6,7 @@
 mod ask;
 mod completions;
 mod diff;
+mod doctor;
 mod explain;
 mod flows;
 mod globs;
@@ -19,6 +20,7 @@ mod progress;
 mod reading;
 mod site;
 mod verify;
+mod watch;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -48,6 +50,8 @@ Example:
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Verify(verify::Args),
+    Watch(Box<watch::Args>),
+    Doctor(doctor::Args),
     Diff(diff::Args),
     Flows(flows::Args),
     Observe(observe::Args),
@@ -67,6 +71,8 @@ pub(crate) fn main() -> ExitCode {
     };
     let done = match cli.command {
         Command::Verify(args) => verify::run(args),
+        Command::Watch(args) => watch::run(*args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::Flows(args) => flows::run(&args),
         Command::Observe(args) => observe::run(&args),

@@ -102,6 +102,11 @@ impl Intervals {
         right.then_some(Self { parts, closed: from.count()? })
     }
 
+    /// End of the highest interval.
+    pub(crate) fn highest(&self) -> Option<i64> {
+        self.parts.last().map(|p| p.1)
+    }
+
     /// Takes in another union, moved up by `by`.
     pub(crate) fn merge(&mut self, other: &Self, by: i64) {
         self.closed = self.closed.saturating_add(other.closed);

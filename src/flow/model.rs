@@ -8,6 +8,8 @@ use crate::app::Evidence;
 use crate::base::{Proto, Stamp, Time};
 use crate::packet::Vlans;
 
+use super::tunnels::Tunnel;
+
 /// One end of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct EndPoint {
@@ -209,6 +211,12 @@ pub struct End {
     pub window: Option<(u16, u16)>,
     /// Lanes this end's packets were seen in, at most 4, sorted.
     pub lanes: Vec<Lane>,
+    /// Tunnels this end's packets were seen in, at most [`Tunnel::KEPT`], sorted. Packets in none were seen as they are.
+    pub tunnels: Vec<Tunnel>,
+    /// Digests of the first 16, 64 and 256 bytes this end sent, each where all of them were captured from the stream's start
+    /// ([`crate::flow::HEAD_LENGTHS`]): they tell a connection again where its sequence numbers were rewritten on the way.
+    #[serde(default)]
+    pub heads: [Option<u64>; 3],
 }
 
 impl End {
@@ -239,6 +247,8 @@ impl End {
             approximate: false,
             window: None,
             lanes: Vec::new(),
+            tunnels: Vec::new(),
+            heads: [None; 3],
         }
     }
 }

@@ -5,7 +5,7 @@
 //! after it continue the newest. Appending looks only at the seam, so it is associative and a capture may be cut anywhere.
 
 use crate::base::{Proto, Span, Stamp};
-use crate::packet::{Tcp, TcpFlags, Udp};
+use crate::packet::{Tcp, Trail, Udp};
 
 use super::body::{Body, Quote};
 use super::model::{FlowKey, Side, SynRun};
@@ -26,8 +26,14 @@ const PREFIX_MAPPER: usize = 64 * 1024;
 const MAPPER: u16 = 135;
 
 /// Evidence bytes to keep per side of a flow.
+#[inline]
 pub(crate) fn prefix_cap(key: &FlowKey) -> usize {
     if key.ends.iter().any(|e| e.port == MAPPER) { PREFIX_MAPPER } else { PREFIX }
+}
+
+/// Whether a packet with these flags opens an instance.
+pub(crate) const fn opens(flags: TcpFlags) -> bool {
+    flags.has(TcpFlags::SYN) && flags.0 & (TcpFlags::ACK | TcpFlags::RST) == 0
 }
 
 /// The SYNs a piece begins with: all of one side and sequence number.
@@ -200,7 +206,7 @@ impl Pieces {
     /// Adds a TCP packet; how many pieces that began.
     pub(crate) fn tcp(&mut self, key: &FlowKey, side: Side, p: &Seen, t: &Tcp<'_>) -> Grown {
         let cap = prefix_cap(key);
-        let opens = t.flags.has(TcpFlags::SYN) && t.flags.0 & (TcpFlags::ACK | TcpFlags::RST) == 0;
+        let opens = t.opens();
         let before = self.0.len();
         if !opens {
             self.current(false).body().tcp(side, p, t, cap);
@@ -230,6 +236,16 @@ impl Pieces {
         let before = self.0.len();
         self.current(false).body().plain(side, p);
         self.0.len() - before
+    }
+
+    /// The packet that was added last came along this trail of tunnels; `opens` where it was a SYN.
+    #[cold]
+    pub(crate) fn tunnelled(&mut self, side: Side, opens: bool, trail: &Trail) {
+        let Some(last) = self.0.last_mut() else { return };
+        match &mut last.head {
+            Some(head) if opens => head.sums.tunnels.add(trail),
+            _ => side.of_mut(&mut last.body().sums).tunnels.add(trail),
+        }
     }
 
     /// Adds an ICMP error about the key.
@@ -272,6 +288,12 @@ impl Pieces {
             }
         }
         self.0.extend(later);
+    }
+
+    /// The body that the next packet without SYN goes to, where there is one.
+    #[inline]
+    pub(crate) fn newest_body(&mut self) -> Option<&mut Body> {
+        self.0.last_mut()?.body.as_deref_mut()
     }
 
     /// Moves the frame numbers.

@@ -10,6 +10,7 @@ use crate::base::{FrameRef, InputId, Stamp, Time};
 
 use super::model::Lane;
 use super::told::Told;
+use super::tunnels::Tunnel;
 
 /// Largest count and largest offset that is believed.
 const LARGEST: i64 = 1 << 53;
@@ -23,6 +24,7 @@ pub(crate) struct Row {
     lanes: Vec<(usize, Lane)>,
     addrs: Vec<IpAddr>,
     told: Vec<Told>,
+    tunnels: Vec<Tunnel>,
 }
 
 /// A row and its tables.
@@ -33,6 +35,7 @@ pub(crate) struct Tables {
     pub(crate) lanes: Vec<[u32; 5]>,
     pub(crate) addrs: Vec<IpAddr>,
     pub(crate) told: Vec<Told>,
+    pub(crate) tunnels: Vec<Tunnel>,
     pub(crate) row: Vec<i64>,
 }
 
@@ -94,6 +97,11 @@ impl Row {
         self.len(place);
     }
 
+    pub(crate) fn tunnel(&mut self, tunnel: Tunnel) {
+        self.len(self.tunnels.len());
+        self.tunnels.push(tunnel);
+    }
+
     pub(crate) fn told(&mut self, told: Option<&Told>) {
         self.optional(told.map(|_| i64::try_from(self.told.len()).unwrap_or(LARGEST)));
         self.told.extend(told.cloned());
@@ -127,7 +135,8 @@ impl Row {
             [l.interface, a, b, c, d]
         };
         let lanes = lanes.iter().map(lane).collect();
-        Tables { at: differences(&stamps), lanes, addrs: self.addrs, told: self.told, row: self.ints }
+        let Self { ints: row, addrs, told, tunnels, .. } = self;
+        Tables { at: differences(&stamps), lanes, addrs, told, tunnels, row }
     }
 }
 
@@ -151,6 +160,7 @@ pub(crate) struct Cursor<'a> {
     lanes: Vec<Lane>,
     addrs: &'a [IpAddr],
     told: &'a mut [Told],
+    tunnels: &'a [Tunnel],
 }
 
 impl<'a> Cursor<'a> {
@@ -163,7 +173,14 @@ impl<'a> Cursor<'a> {
             Some(Lane { interface, vlans: [a?, b?, c?, d?] })
         };
         let lanes = tables.lanes.iter().map(lane).collect::<Option<_>>()?;
-        Some(Self { ints: tables.row.iter(), stamps, lanes, addrs: &tables.addrs, told: &mut tables.told })
+        Some(Self {
+            ints: tables.row.iter(),
+            stamps,
+            lanes,
+            addrs: &tables.addrs,
+            told: &mut tables.told,
+            tunnels: &tables.tunnels,
+        })
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -242,6 +259,12 @@ impl<'a> Cursor<'a> {
     pub(crate) fn addr(&mut self) -> Option<IpAddr> {
         let place: usize = self.number()?;
         self.addrs.get(place).copied()
+    }
+
+    pub(crate) fn tunnel(&mut self) -> Option<Tunnel> {
+        let place: usize = self.number()?;
+        let largest = u64::try_from(LARGEST).ok()?;
+        self.tunnels.get(place).copied().filter(|t| t.packets <= largest)
     }
 
     #[expect(clippy::option_option, reason = "the outer one is a row that cannot be right")]

@@ -5,6 +5,7 @@ use crate::base::Proto;
 
 use super::body::Quote;
 use super::datagrams::Datagrams;
+use super::head::{HEAD, heads};
 use super::instance::{Instance, resolution};
 use super::model::{End, Flow, FlowKey, IcmpError, Side};
 use super::piece::{Piece, Pieces, prefix_cap};
@@ -44,12 +45,16 @@ pub(crate) fn seal(key: FlowKey, instance: Instance) -> Option<Flow> {
             );
         }
     }
-    let ends = [Side::A, Side::B].map(|side| {
+    let mut ends = [Side::A, Side::B].map(|side| {
         let space = spaces.as_ref().map(|s| side.of(s));
         end(&instance, side, side.of(&sums), space, *side.of(&starts))
     });
     let streams = [Side::A, Side::B]
         .map(|side| stream(&key, &instance, side, spaces.as_ref().map(|s| side.of(s)), *side.of(&starts)));
+    let told = instance.told.as_ref().and_then(|t| t.heads);
+    for (end, head) in ends.iter_mut().zip(told.unwrap_or_else(|| [0, 1].map(|i| first_bytes(streams.get(i))))) {
+        end.heads = head;
+    }
     let [a, b] = &streams;
     let datagrams = instance.body.datagrams.take();
     let evidence = match instance.told.take() {
@@ -99,6 +104,8 @@ pub(crate) fn forget(key: &FlowKey, pieces: &mut Pieces) {
             (Proto::Udp, Some(datagrams)) => Some(Told::of_datagrams(datagram_evidence(Some(datagrams)))),
             _ => Some(Told::new(app::evidence(a, b))).filter(|_| streams.iter().any(|s| s.sent() > 0)),
         };
+        let digests = [0, 1].map(|i| first_bytes(streams.get(i)));
+        told.iter_mut().filter(|_| digests != [[None; 3]; 2]).for_each(|t| t.heads = Some(digests));
         let mut openings = [Side::A, Side::B].map(|side| opening(side.of(&streams), side.of(&starts)));
         let mine = resolved.homes.iter().zip(pieces.as_mut_slice()).filter(|(home, _)| **home == Some(i));
         for (_, piece) in mine {
@@ -124,6 +131,10 @@ fn openings(instance: &Instance, side: Side, space: Option<&Space>, start: Start
     syn.iter().for_each(|h| all.append(h.data.openings(), start.off));
     space.iter().for_each(|s| all.append(s.prefix().openings(), 0));
     all
+}
+
+fn first_bytes(stream: Option<&Stream>) -> [Option<u64>; 3] {
+    stream.map_or([None; 3], |s| heads(&s.start(HEAD)))
 }
 
 fn opening(stream: &Stream, start: &Start) -> Option<(i64, Opening)> {
@@ -196,6 +207,7 @@ fn end(instance: &Instance, side: Side, sums: &Sums, space: Option<&Space>, star
         first_payload: sums.first_payload,
         window: sums.window,
         lanes: sums.lanes.iter().collect(),
+        tunnels: sums.tunnels.to_vec(),
         ..End::new()
     };
     if let Some(space) = space {

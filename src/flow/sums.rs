@@ -5,6 +5,7 @@ use crate::base::Stamp;
 use super::model::Lane;
 use super::row::{Cursor, Row};
 use super::shift::Shift;
+use super::tunnels::Tunnels;
 
 /// What a packet adds to its sender's sums.
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +65,7 @@ pub(crate) struct Sums {
     /// Of TCP packets that are not RST.
     pub(crate) window: Option<(u16, u16)>,
     pub(crate) lanes: Lanes,
+    pub(crate) tunnels: Tunnels,
     pub(crate) group: bool,
 }
 
@@ -120,11 +122,13 @@ impl Sums {
         self.ttl = span(self.ttl, other.ttl);
         self.window = span(self.window, other.window);
         other.lanes.iter().for_each(|l| self.lanes.insert(l));
+        self.tunnels.merge(&other.tunnels);
         self.group |= other.group;
     }
 
     pub(crate) fn write(&self, row: &mut Row) {
-        let Self { packets, ip_bytes, payload_bytes, first, last, first_payload, ttl, window, lanes, group } = self;
+        let Self { packets, ip_bytes, payload_bytes, first, last, first_payload, ttl, window, lanes, group, tunnels } =
+            self;
         row.count(*packets);
         if *packets == 0 {
             return;
@@ -137,6 +141,7 @@ impl Sums {
         row.len(lanes.iter().count());
         lanes.iter().for_each(|l| row.lane(l));
         row.flag(*group);
+        tunnels.write(row);
     }
 
     pub(crate) fn read(from: &mut Cursor<'_>) -> Option<Self> {
@@ -155,11 +160,13 @@ impl Sums {
             window: from.pair()?,
             lanes: Lanes::default(),
             group: false,
+            tunnels: Tunnels::default(),
         };
         for _ in 0..from.len(4)? {
             sums.lanes.insert(from.lane()?);
         }
         sums.group = from.flag()?;
+        sums.tunnels = Tunnels::read(from)?;
         // Who sent packets was seen at some time.
         (sums.first.is_some() && sums.last.is_some()).then_some(sums)
     }

@@ -136,6 +136,9 @@ pub(crate) struct Told {
     /// What each side's first datagram is, of UDP alone: it has no stream that could begin elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) datagrams: Option<[Speaks; 2]>,
+    /// Digests of each side's first bytes ([`super::head`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) heads: Option<[[Option<u64>; 3]; 2]>,
     /// What an endpoint mapper answered.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) mapper: Vec<MapperAnswer>,
@@ -147,6 +150,11 @@ pub(crate) struct Told {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
 const fn is_false(b: &bool) -> bool {
     !*b
+}
+
+/// Digests of the stretch that had any first.
+const fn longer(early: [Option<u64>; 3], late: [Option<u64>; 3]) -> [Option<u64>; 3] {
+    if early[0].is_some() { early } else { late }
 }
 
 /// What was said first, whatever came later.
@@ -176,6 +184,10 @@ impl Told {
     /// Takes in what a later piece told.
     pub(crate) fn append(&mut self, later: Self) {
         self.apart = true;
+        self.heads = match (self.heads, later.heads) {
+            (Some([a, b]), Some([c, d])) => Some([longer(a, c), longer(b, d)]),
+            (a, b) => a.or(b),
+        };
         self.datagrams = match (self.datagrams.take(), later.datagrams) {
             (Some([a, b]), Some([c, d])) => Some([first(a, c), first(b, d)]),
             (a, b) => a.or(b),

@@ -3,15 +3,18 @@
 mod collected;
 mod finish;
 mod groups;
+mod growing;
 mod model;
 mod pairs;
 mod partial;
 mod repeats;
 mod run;
 mod saved;
+mod store;
 mod workers;
 
 pub use collected::Collected;
+pub use growing::Growing;
 pub use model::{Hole, InputSummary, Observation};
 pub use pairs::{PairIndex, Sight};
 pub use partial::{Partial, Place};

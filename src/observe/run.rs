@@ -3,7 +3,7 @@
 use std::thread;
 
 use crate::base::{InputId, RunError, Time};
-use crate::capture::{CaptureFile, OpenError, SEGMENT_BYTES};
+use crate::capture::{CaptureFile, OpenError};
 
 use super::collected::Collected;
 use super::groups::{Group, Source, groups};
@@ -16,13 +16,13 @@ use super::workers::{read, read_files};
 pub struct Options {
     /// Worker threads, at least one.
     pub threads: usize,
-    /// Bytes of a segment of a file.
+    /// Bytes of a segment of a file; 0: its length decides.
     pub segment_len: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { threads: thread::available_parallelism().map_or(1, usize::from), segment_len: SEGMENT_BYTES }
+        Self { threads: thread::available_parallelism().map_or(1, usize::from), segment_len: 0 }
     }
 }
 

@@ -10,7 +10,9 @@ use super::ipv4::Ipv4;
 use super::ipv6::{self, Ipv6};
 use super::issue::{Issue, Layer, be16};
 use super::mpls::{self, Below};
-use super::{Body, Packet, Udp, Vlans, gre, icmp, ipip, null, pbb, ppp, sll, tcp, tunnel, udp};
+use super::tunnel::Name;
+use super::{Body, Carrier, Encapsulation, Packet, Trail, Udp, Vlans};
+use super::{gre, icmp, ipip, null, pbb, ppp, sll, tcp, tunnel, udp};
 use crate::base::{ProblemKind, Proto};
 use crate::capture::{Frame, LinkType, link_name};
 
@@ -45,14 +47,28 @@ const MAX_TUNNELS: u8 = 8;
 const MAX_DATAGRAM: u32 = 65_535;
 
 /// What is known from the layers around.
-#[derive(Clone, Copy, Default)]
-struct Around {
+#[derive(Clone, Copy)]
+struct Around<'t> {
     vlans: Vlans,
     group: bool,
     tunnels: u8,
+    trail: &'t Trail,
 }
 
-impl Around {
+impl<'t> Around<'t> {
+    const fn none(trail: &'t Trail) -> Self {
+        Self { vlans: Vlans::NONE, group: false, tunnels: 0, trail }
+    }
+
+    /// A link carried the packet, where there is one.
+    #[cold]
+    fn carried(self, encapsulation: Encapsulation, id: Option<u32>, found: Found<'_>) -> Found<'_> {
+        if found.0.is_some() {
+            self.trail.push(Carrier { encapsulation, id, ends: None, fragment: None });
+        }
+        found
+    }
+
     /// As seen by a tunnel's contents: the tags stay, whom the outer frame was sent to does not matter.
     fn deeper(self) -> Result<Self, Issue> {
         if self.tunnels >= MAX_TUNNELS {
@@ -73,25 +89,31 @@ mod number {
 
 /// Reads a frame's headers. Never fails: what is wrong is in [`Decoded::issue`].
 pub fn decode<'a>(frame: &Frame<'a>) -> Decoded<'a> {
+    decode_along(frame, &Trail::default())
+}
+
+/// As [`decode`], and leaves the tunnels around the packet on the trail, which must be clear.
+pub fn decode_along<'a>(frame: &Frame<'a>, trail: &Trail) -> Decoded<'a> {
+    let none = Around::none(trail);
     let layer = Layer::new(frame.data, frame.original_len);
     let (mut device, mut outgoing) = (None, None);
     let inner = match frame.link {
-        LinkType::ETHERNET => ether::ethernet(layer).and_then(|l| through_link(&l, Around::default())),
+        LinkType::ETHERNET => ether::ethernet(layer).and_then(|l| through_link(&l, none)),
         LinkType::SLL | LinkType::SLL2 => {
             let cooked = if frame.link == LinkType::SLL { sll::v1(layer) } else { sll::v2(layer) };
             cooked.and_then(|c| {
                 (device, outgoing) = (c.device, Some(c.outgoing));
-                through_link(&c.link, Around::default())
+                through_link(&c.link, none)
             })
         }
-        LinkType::NULL | LinkType::LOOP => null::parse(layer).and_then(|l| through_link(&l, Around::default())),
-        LinkType::RAW | LinkType::RAW_12 | LinkType::RAW_14 => raw_ip(layer),
-        LinkType::PPP => ppp::framed(layer).and_then(|l| through_link(&l, Around::default())),
-        LinkType::IPV4 => ipv4(layer, Around::default()),
-        LinkType::IPV6 => ipv6(layer, Around::default()),
+        LinkType::NULL | LinkType::LOOP => null::parse(layer).and_then(|l| through_link(&l, none)),
+        LinkType::RAW | LinkType::RAW_12 | LinkType::RAW_14 => raw_ip(layer, none),
+        LinkType::PPP => ppp::framed(layer).and_then(|l| through_link(&l, none)),
+        LinkType::IPV4 => ipv4(layer, none),
+        LinkType::IPV6 => ipv6(layer, none),
         other => serial(other, layer).and_then(|(l, sent)| {
             outgoing = sent;
-            through_link(&l, Around::default())
+            through_link(&l, none)
         }),
     };
     let (packet, issue) = inner.unwrap_or_else(|issue| (None, Some(issue)));
@@ -120,7 +142,7 @@ fn unsupported(link: LinkType) -> Issue {
 }
 
 #[inline(always)]
-fn through_link<'a>(link: &Link<'a>, mut around: Around) -> Inner<'a> {
+fn through_link<'a>(link: &Link<'a>, mut around: Around<'_>) -> Inner<'a> {
     around.group |= link.group;
     let (ethertype, rest, issue) = match link.ethertype {
         // Most frames: no tags.
@@ -137,7 +159,7 @@ fn through_link<'a>(link: &Link<'a>, mut around: Around) -> Inner<'a> {
 
 /// What is neither IP nor a tag: what carries IP in a header of its own, or something else.
 #[inline(never)]
-fn carried(ethertype: u16, rest: Layer<'_>, around: Around) -> Inner<'_> {
+fn carried<'a>(ethertype: u16, rest: Layer<'a>, around: Around<'_>) -> Inner<'a> {
     match ethertype {
         ethertype::MPLS | ethertype::MPLS_MULTICAST => labelled(rest, around),
         ethertype::PPPOE => {
@@ -148,34 +170,43 @@ fn carried(ethertype: u16, rest: Layer<'_>, around: Around) -> Inner<'_> {
                 ethertype::MPLS | ethertype::MPLS_MULTICAST => labelled(link.payload, around)?,
                 _ => (None, None),
             };
-            Ok((packet, inner.or(issue)))
+            Ok(around.carried(Encapsulation::Pppoe, ppp::session_id(rest), (packet, inner.or(issue))))
         }
-        ethertype::BACKBONE => inside(&pbb::parse(rest)?, around),
+        ethertype::BACKBONE => {
+            let (link, service) = pbb::parse(rest)?;
+            Ok(around.carried(Encapsulation::BackboneBridge, Some(service), inside(&link, around)?))
+        }
         other => Ok((None, ether::undecoded(other))),
     }
 }
 
-fn labelled(stack: Layer<'_>, around: Around) -> Inner<'_> {
-    match mpls::below(stack)? {
-        Below::V4(packet) => ipv4(packet, around),
-        Below::V6(packet) => ipv6(packet, around),
-    }
+fn labelled<'a>(stack: Layer<'a>, around: Around<'_>) -> Inner<'a> {
+    let found = match mpls::below(stack)? {
+        Below::V4(packet) => ipv4(packet, around)?,
+        Below::V6(packet) => ipv6(packet, around)?,
+    };
+    Ok(around.carried(Encapsulation::Mpls, None, found))
 }
 
 /// What a tunnel's header led to.
 #[inline(never)]
-fn inside<'a>(link: &Link<'a>, around: Around) -> Inner<'a> {
+fn inside<'a>(link: &Link<'a>, around: Around<'_>) -> Inner<'a> {
     through_link(link, around.deeper()?)
 }
 
-/// The packet in an IP protocol that carries others; an issue where it cannot be read.
+/// The packet in an IP protocol that carries others, and the tunnel's name; an issue where it cannot be read.
 #[cold]
-fn ip_tunnel(protocol: u8, layer: Layer<'_>, fragment: bool, around: Around) -> Inner<'_> {
+fn ip_tunnel<'a>(
+    protocol: u8,
+    layer: Layer<'a>,
+    fragment: bool,
+    around: Around<'_>,
+) -> Result<(Found<'a>, Name), Issue> {
     // A fragment's inner packet is longer than it: the inner header tells how long.
     let layer = if fragment { Layer::new(layer.data, MAX_DATAGRAM) } else { layer };
-    let link = match protocol {
-        number::IPV4 | number::IPV6 => ipip::parse(protocol == number::IPV6, layer)?,
-        _ => gre::parse(layer)?,
+    let (link, name) = match protocol {
+        number::IPV4 | number::IPV6 => (ipip::parse(protocol == number::IPV6, layer)?, (Encapsulation::Ip, None)),
+        _ => (gre::parse(layer)?, gre::name(layer)),
     };
     match inside(&link, around)? {
         (None, Some(issue)) => Err(issue),
@@ -183,38 +214,39 @@ fn ip_tunnel(protocol: u8, layer: Layer<'_>, fragment: bool, around: Around) -> 
         (None, None) if link.ethertype != 0 && !tunnel::is_plausible(&link) => {
             Err(Issue::new(ProblemKind::Undecoded, "GRE with other than IP inside"))
         }
-        found => Ok(found),
+        found => Ok((found, name)),
     }
 }
 
-/// The packet in a UDP datagram whose ports are a tunnel's; `Ok(None)` where the datagram is anything else.
+/// The packet in a UDP datagram whose ports are a tunnel's, and the tunnel's name; `Ok(None)` where the datagram is anything
+/// else.
 #[cold]
-fn udp_tunnel<'a>(u: &Udp<'a>, header: Layer<'a>, around: Around) -> Result<Option<Found<'a>>, Issue> {
+fn udp_tunnel<'a>(u: &Udp<'a>, header: Layer<'a>, around: Around<'_>) -> Result<Option<(Found<'a>, Name)>, Issue> {
     // A first fragment's length field counts the whole datagram.
     let whole =
         be16(header.data, 4).filter(|_| u.first_fragment.is_some()).map_or(0, |n| u32::from(n).saturating_sub(8));
     let payload = Layer::new(u.payload, u.payload_len.max(whole));
-    let Some(link) = tunnel::over_udp(u.src_port, u.dst_port, payload) else { return Ok(None) };
+    let Some((link, name)) = tunnel::over_udp(u.src_port, u.dst_port, payload) else { return Ok(None) };
     match inside(&link, around) {
-        Ok((None, None)) => Ok(tunnel::is_plausible(&link).then_some((None, None))),
+        Ok((None, None)) => Ok(tunnel::is_plausible(&link).then_some(((None, None), name))),
         Ok((None, Some(_))) => Ok(None),
-        Ok(found) => Ok(Some(found)),
+        Ok(found) => Ok(Some((found, name))),
         Err(issue) if matches!(issue.kind, ProblemKind::PacketTruncated | ProblemKind::TooDeep) => Err(issue),
         Err(_) => Ok(None),
     }
 }
 
-fn raw_ip(layer: Layer<'_>) -> Inner<'_> {
+fn raw_ip<'a>(layer: Layer<'a>, around: Around<'_>) -> Inner<'a> {
     let &[first] = layer.header("raw IP")?;
     match first >> 4 {
-        4 => ipv4(layer, Around::default()),
-        6 => ipv6(layer, Around::default()),
+        4 => ipv4(layer, around),
+        6 => ipv6(layer, around),
         _ => Err(Issue::malformed("IP version")),
     }
 }
 
 #[inline(always)]
-fn ipv4(layer: Layer<'_>, around: Around) -> Inner<'_> {
+fn ipv4<'a>(layer: Layer<'a>, around: Around<'_>) -> Inner<'a> {
     let (ip, length) = Ipv4::parse(layer)?;
     let (id, protocol) = (u32::from(ip.id()), ip.protocol());
     let carried = if ip.is_later_fragment() {
@@ -229,7 +261,7 @@ fn ipv4(layer: Layer<'_>, around: Around) -> Inner<'_> {
     };
     let (body, inner) = match carried {
         Carried::Body(body, issue) => (body, issue),
-        Carried::Tunnel(packet, issue) => return Ok((packet, issue.or(length))),
+        Carried::Tunnel(opened) => return opened.along(around, ip.src().into(), ip.dst().into(), length),
     };
     let dst = ip.dst();
     let packet = Packet {
@@ -246,11 +278,11 @@ fn ipv4(layer: Layer<'_>, around: Around) -> Inner<'_> {
 }
 
 #[inline(always)]
-fn ipv6(layer: Layer<'_>, around: Around) -> Inner<'_> {
+fn ipv6<'a>(layer: Layer<'a>, around: Around<'_>) -> Inner<'a> {
     let (ip, length) = Ipv6::parse(layer)?;
     let (body, inner) = match after_extensions(ip.upper(), None, around) {
         Carried::Body(body, issue) => (body, issue),
-        Carried::Tunnel(packet, issue) => return Ok((packet, issue.or(length))),
+        Carried::Tunnel(opened) => return opened.along(around, ip.src().into(), ip.dst().into(), length),
     };
     let dst = ip.dst();
     let packet = Packet {
@@ -269,11 +301,31 @@ fn ipv6(layer: Layer<'_>, around: Around) -> Inner<'_> {
 /// What an IP packet carries: something of its own, or another packet that takes its place.
 enum Carried<'a> {
     Body(Body<'a>, Option<Issue>),
-    Tunnel(Option<Packet<'a>>, Option<Issue>),
+    Tunnel(Opened<'a>),
+}
+
+/// What a tunnel held.
+struct Opened<'a> {
+    found: Found<'a>,
+    name: Name,
+    /// Protocol and identification of a carrier that is the first fragment of several.
+    fragment: Option<(Proto, u32)>,
+}
+
+impl<'a> Opened<'a> {
+    /// Notes the carrier of the packet inside; `length` is what was wrong with the carrier.
+    #[cold]
+    fn along(self, around: Around<'_>, src: IpAddr, dst: IpAddr, length: Option<Issue>) -> Inner<'a> {
+        let ((packet, issue), (encapsulation, id)) = (self.found, self.name);
+        if packet.is_some() {
+            around.trail.push(Carrier { encapsulation, id, ends: Some((src, dst)), fragment: self.fragment });
+        }
+        Ok((packet, issue.or(length)))
+    }
 }
 
 #[inline(always)]
-fn after_extensions<'a>(upper: ipv6::Upper<'a>, first_fragment: Option<u32>, around: Around) -> Carried<'a> {
+fn after_extensions<'a>(upper: ipv6::Upper<'a>, first_fragment: Option<u32>, around: Around<'_>) -> Carried<'a> {
     let proto = Proto::from_number(upper.protocol);
     match (upper.issue, upper.fragment) {
         (Some(issue), _) => Carried::Body(Body::Other(proto), Some(issue)),
@@ -283,13 +335,14 @@ fn after_extensions<'a>(upper: ipv6::Upper<'a>, first_fragment: Option<u32>, aro
 }
 
 #[inline(always)]
-fn transport(protocol: u8, layer: Layer<'_>, first_fragment: Option<u32>, around: Around) -> Carried<'_> {
+fn transport<'a>(protocol: u8, layer: Layer<'a>, first_fragment: Option<u32>, around: Around<'_>) -> Carried<'a> {
     let proto = Proto::from_number(protocol);
+    let tunnel = |found, name| Carried::Tunnel(Opened { found, name, fragment: first_fragment.map(|id| (proto, id)) });
     let result = match proto {
         Proto::Tcp => tcp::parse(layer, first_fragment).map(|t| (Body::Tcp(t), None)),
         Proto::Udp => match udp::parse(layer, first_fragment) {
             Ok((u, issue)) if tunnel::may_be(u.src_port, u.dst_port) => match udp_tunnel(&u, layer, around) {
-                Ok(Some((packet, inner))) => return Carried::Tunnel(packet, inner.or(issue)),
+                Ok(Some(((packet, inner), name))) => return tunnel((packet, inner.or(issue)), name),
                 Ok(None) => Ok((Body::Udp(u), issue)),
                 Err(inner) => Ok((Body::Udp(u), Some(inner))),
             },
@@ -299,7 +352,7 @@ fn transport(protocol: u8, layer: Layer<'_>, first_fragment: Option<u32>, around
         Proto::Icmp6 => icmp::parse(layer, true).map(|i| (Body::Icmp(i), None)),
         Proto::Other(number::IPV4 | number::IPV6 | number::GRE) => {
             match ip_tunnel(protocol, layer, first_fragment.is_some(), around) {
-                Ok((packet, issue)) => return Carried::Tunnel(packet, issue),
+                Ok((found, name)) => return tunnel(found, name),
                 Err(issue) => Err(issue),
             }
         }

@@ -9,8 +9,9 @@
 //! ```
 
 use super::ether::{self, Link, ethertype};
-use super::issue::{Issue, Layer, be16};
-use super::ppp;
+use super::issue::{Issue, Layer, be16, be32};
+use super::tunnel::Name;
+use super::{Encapsulation, ppp};
 use crate::base::ProblemKind;
 
 const CHECKSUM: u16 = 0x8000;
@@ -19,6 +20,8 @@ const KEY: u16 = 0x2000;
 const SEQUENCE: u16 = 0x1000;
 const ACKNOWLEDGEMENT: u16 = 0x0080;
 const VERSION: u16 = 0x0007;
+/// ERSPAN's session: the low bits of its second 16.
+const SESSION: u16 = 0x03ff;
 /// Flags of version 1 that RFC 2637 fixes: key set; checksum, routing, strict source route, recursion and the reserved clear.
 const PPTP_FIXED: u16 = !(SEQUENCE | ACKNOWLEDGEMENT);
 
@@ -47,6 +50,19 @@ pub(super) fn strict(layer: Layer<'_>) -> Option<Link<'_>> {
     let flags = be16(layer.data, 0)?;
     let clean = flags & !(CHECKSUM | KEY | SEQUENCE) == 0;
     clean.then(|| parse(layer).ok()).flatten()
+}
+
+/// What kind of GRE a header is that [`parse`] could read, and its key; of ERSPAN the session, where a header tells it.
+pub(super) fn name(layer: Layer<'_>) -> Name {
+    let (flags, protocol) = (be16(layer.data, 0).unwrap_or(0), be16(layer.data, 2).unwrap_or(0));
+    if !matches!(protocol, protocol::ERSPAN | protocol::ERSPAN_III) {
+        let at = if flags & CHECKSUM == 0 { 4 } else { 8 };
+        // Version 1 keeps a length in the upper half.
+        let mask = if flags & VERSION == 0 { u32::MAX } else { 0xffff };
+        return (Encapsulation::Gre, be32(layer.data, at).filter(|_| flags & KEY != 0).map(|n| n & mask));
+    }
+    let header = past(layer, flags, 0).ok().filter(|_| protocol == protocol::ERSPAN_III || flags & SEQUENCE != 0);
+    (Encapsulation::Erspan, header.and_then(|h| be16(h.data, 2)).map(|n| u32::from(n & SESSION)))
 }
 
 /// What follows the fields that the flags announce.

@@ -3,9 +3,11 @@
 //! Checksums are not verified: offload makes them wrong on the capturing host. Lengths are taken from headers, never trusted
 //! beyond the captured bytes.
 
+mod carrier;
 mod decode;
 mod ether;
 mod geneve;
+mod glance;
 mod gre;
 mod gtp;
 mod icmp;
@@ -25,6 +27,8 @@ mod udp;
 mod view;
 mod vxlan;
 
-pub use decode::{Decoded, decode};
+pub use carrier::{Carrier, Encapsulation, Trail};
+pub use decode::{Decoded, decode, decode_along};
+pub(crate) use glance::{Addresses, Glance, glance};
 pub use issue::Issue;
 pub use view::{Body, Icmp, Packet, Quoted, Tcp, TcpFlags, Udp, Vlans};

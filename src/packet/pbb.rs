@@ -12,13 +12,14 @@ const TAG: u32 = 4;
 /// Two bits that tell another format (IEEE 802.1Q section 9.7 d).
 const FORMAT: u8 = 0x03;
 
-/// The customer's frame.
-pub(super) fn parse(layer: Layer<'_>) -> Result<Link<'_>, Issue> {
+/// The customer's frame and the service's number.
+pub(super) fn parse(layer: Layer<'_>) -> Result<(Link<'_>, u32), Issue> {
     let tag: &[u8; TAG as usize] = layer.header("I-TAG")?;
     if tag[0] & FORMAT != 0 {
         return Err(Issue::new(ProblemKind::Undecoded, "provider backbone bridge (802.1ah)"));
     }
-    ether::ethernet(layer.after(TAG))
+    let service = u32::from_be_bytes([0, tag[1], tag[2], tag[3]]);
+    Ok((ether::ethernet(layer.after(TAG))?, service))
 }
 
 #[cfg(test)]
@@ -30,7 +31,8 @@ mod tests {
         let mut bytes = [&[0x60, 0, 0, 5][..], &[3; 12], &[8, 0, 0x45]].concat();
         for len in 0..=bytes.len() {
             let got = parse(Layer { data: &bytes[..len], len: 19 });
-            assert_eq!(got.map(|l| (l.group, l.ethertype)).ok(), (len >= 18).then_some((true, 0x0800)), "{len}");
+            let got = got.map(|(l, service)| (l.group, l.ethertype, service)).ok();
+            assert_eq!(got, (len >= 18).then_some((true, 0x0800, 5)), "{len}");
         }
         bytes[0] = 1;
         assert_eq!(parse(Layer::new(&bytes, 0)).unwrap_err().kind, ProblemKind::Undecoded);

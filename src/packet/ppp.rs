@@ -10,7 +10,7 @@
 //! Network byte order.
 
 use super::ether::{Link, ethertype};
-use super::issue::{Issue, Layer};
+use super::issue::{Issue, Layer, be16};
 use crate::base::ProblemKind;
 
 const ADDRESS: u8 = 0xff;
@@ -76,6 +76,11 @@ pub(super) fn session(frame: Layer<'_>) -> Result<(Link<'_>, Option<Issue>), Iss
     let (len, rest) = (u32::from(u16::from_be_bytes([h[4], h[5]])), frame.after(SESSION_HEADER));
     let issue = (len > rest.len).then(|| Issue::malformed("PPPoE length beyond the frame"));
     Ok((parse(rest.limit(len))?, issue))
+}
+
+/// The session's number in a PPPoE header that [`session`] could read.
+pub(super) fn session_id(frame: Layer<'_>) -> Option<u32> {
+    be16(frame.data, 2).map(u32::from)
 }
 
 /// Reads a Cisco HDLC header.

@@ -2,8 +2,8 @@
 //! bit that its specification fixes is an ordinary datagram.
 
 use super::ether::{self, Link};
-use super::issue::{Layer, be16};
-use super::{Vlans, geneve, gre, gtp, teredo, vxlan};
+use super::issue::{Layer, be16, be32};
+use super::{Encapsulation, Vlans, geneve, gre, gtp, teredo, vxlan};
 
 /// Registered ports (IANA), and the one that Linux took for VXLAN before the registration.
 mod port {
@@ -27,9 +27,13 @@ const fn is_known(port: u16) -> bool {
     matches!(port, GTP_U | TEREDO | GRE | VXLAN | VXLAN_LINUX | GENEVE)
 }
 
-/// What the header of the tunnel that the ports suggest leads to, the destination's first; `None` where it is none.
-pub(super) fn over_udp(src: u16, dst: u16, payload: Layer<'_>) -> Option<Link<'_>> {
-    by_port(dst, payload).or_else(|| by_port(src, payload))
+/// A tunnel's name and the number in its header.
+pub(super) type Name = (Encapsulation, Option<u32>);
+
+/// What the header of the tunnel that the ports suggest leads to, the destination's first, and that tunnel's name; `None`
+/// where it is none.
+pub(super) fn over_udp(src: u16, dst: u16, payload: Layer<'_>) -> Option<(Link<'_>, Name)> {
+    [dst, src].into_iter().find_map(|port| Some((by_port(port, payload)?, name(port, payload))))
 }
 
 fn by_port(port: u16, payload: Layer<'_>) -> Option<Link<'_>> {
@@ -40,6 +44,16 @@ fn by_port(port: u16, payload: Layer<'_>) -> Option<Link<'_>> {
         port::GRE => gre::strict(payload),
         port::TEREDO => teredo::parse(payload),
         _ => None,
+    }
+}
+
+fn name(port: u16, payload: Layer<'_>) -> Name {
+    match port {
+        port::GENEVE => (Encapsulation::Geneve, be32(payload.data, 4).map(|n| n >> 8)),
+        port::GTP_U => (Encapsulation::GtpU, be32(payload.data, 4)),
+        port::GRE => gre::name(payload),
+        port::TEREDO => (Encapsulation::Teredo, None),
+        _ => (Encapsulation::Vxlan, be32(payload.data, 4).map(|n| n >> 8)),
     }
 }
 

@@ -14,6 +14,8 @@ pub struct Vlans {
 impl Vlans {
     /// Tags kept.
     pub const MAX: usize = 4;
+    /// No tags.
+    pub const NONE: Self = Self { ids: [0; Self::MAX], len: 0 };
 
     /// Adds an inner tag; `false` where there is no room.
     pub fn push(&mut self, id: u16) -> bool {
@@ -116,6 +118,14 @@ pub struct Tcp<'a> {
     pub payload_len: u32,
     /// Datagram identification where this is the first fragment of several.
     pub first_fragment: Option<u32>,
+}
+
+impl Tcp<'_> {
+    /// Whether it is a SYN: without ACK, without RST.
+    #[inline]
+    pub const fn opens(&self) -> bool {
+        self.flags.has(TcpFlags::SYN) && self.flags.0 & (TcpFlags::ACK | TcpFlags::RST) == 0
+    }
 }
 
 /// A UDP datagram.

@@ -14,6 +14,8 @@ mod healing;
 mod infer;
 mod joined;
 mod judged;
+mod path;
+mod places;
 mod points;
 mod presence;
 mod record;

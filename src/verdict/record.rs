@@ -5,7 +5,7 @@ use crate::app::Speaks;
 use crate::base::Proto;
 use crate::flow::{self, Attempt, ConnState, EndPoint, Flow, FlowId, Method, Orientation, Side};
 use crate::observe::InputSummary;
-use crate::report::{AppRecord, Direction, EndRecord, FlowRecord};
+use crate::report::{AppRecord, Direction, EndRecord, FlowRecord, TunnelRecord};
 
 /// Facts of a flow as a record, without roles and class.
 pub fn flow_record(
@@ -44,11 +44,14 @@ pub fn flow_record(
         resp_payload: r.payload_bytes,
         attempts: flow.syns.iter().filter(|s| s.from == orig).count() as u64,
         vlans: vlans(flow),
+        untunnelled_packets: untunnelled(flow),
+        tunnels: tunnels(flow),
         icmp: icmp(flow),
         warnings: attempt.warnings.iter().map(|&w| warning(w)).collect(),
         input: inputs.iter().find(|i| i.input == flow.first.at.input).map(|i| i.name.clone()).unwrap_or_default(),
         first_frame: flow.first.at.frame,
         observation_point: None,
+        connection: None,
         display_filter: words::flow_filter(flow),
     }
 }
@@ -90,6 +93,34 @@ fn vlans(flow: &Flow) -> Vec<String> {
     all.sort();
     all.dedup();
     all
+}
+
+fn tunnels(flow: &Flow) -> Vec<TunnelRecord> {
+    let mut all: Vec<flow::Tunnel> = Vec::new();
+    for t in flow.ends.iter().flat_map(|e| &e.tunnels) {
+        match all.iter_mut().find(|k| flow::Tunnel { packets: t.packets, ..**k } == *t) {
+            Some(known) => known.packets = known.packets.saturating_add(t.packets),
+            None => all.push(*t),
+        }
+    }
+    all.sort_unstable();
+    let record = |t: flow::Tunnel| TunnelRecord {
+        encapsulation: t.encapsulation,
+        id: t.id,
+        from: t.ends.map(|e| e.0.to_string()),
+        to: t.ends.map(|e| e.1.to_string()),
+        depth: t.depth,
+        packets: t.packets,
+    };
+    all.into_iter().map(record).collect()
+}
+
+/// Packets in no tunnel, where some were in one.
+fn untunnelled(flow: &Flow) -> Option<u64> {
+    let tunnels = || flow.ends.iter().flat_map(|e| &e.tunnels);
+    let inside: u64 = tunnels().filter(|t| t.depth == 0).map(|t| t.packets).sum();
+    let all: u64 = flow.ends.iter().map(|e| e.packets).sum();
+    tunnels().next().map(|_| all.saturating_sub(inside))
 }
 
 fn icmp(flow: &Flow) -> Vec<String> {

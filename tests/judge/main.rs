@@ -11,10 +11,12 @@
 )]
 
 mod classes;
+mod clocks;
 mod healing;
 mod hosts;
 mod operations;
 mod outcomes;
+mod paths;
 mod places;
 mod soundness;
 mod verdicts;

@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 use serde::{Deserialize, Serialize};
 
 use crate::base::{InputId, Known, Problem, Proto, Time};
-use crate::flow::{EndPoint, FlowKey, SavedFragments, Side, Tables, Told};
+use crate::flow::{EndPoint, FlowKey, SavedFragments, Side, Tables, Told, Tunnel};
 use crate::observe::model::{Hole, InputSummary};
 
 /// What the schema's name begins with, and the one major version that is read.
@@ -154,6 +154,9 @@ pub(super) struct Line {
     /// What payload told, by number in `row`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) told: Vec<Told>,
+    /// Tunnels that packets were seen in, by number in `row`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) tunnels: Vec<Tunnel>,
     /// The pieces, as docs/observation.md lists them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) row: Vec<i64>,
@@ -173,8 +176,8 @@ pub(super) struct Line {
 
 impl Line {
     pub(super) fn of_key(key: &FlowKey, tables: Tables) -> Self {
-        let Tables { at, lanes, addrs, told, row } = tables;
-        Self { key: Some(to_key(key)), at, lanes, addrs, told, row, ..Self::default() }
+        let Tables { at, lanes, addrs, told, tunnels, row } = tables;
+        Self { key: Some(to_key(key)), at, lanes, addrs, told, tunnels, row, ..Self::default() }
     }
 }
 

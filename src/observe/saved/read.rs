@@ -188,8 +188,8 @@ impl Body<'_> {
     fn take(&mut self, line: Line) -> Option<()> {
         let input = |id: InputId| self.ids.get(usize::try_from(id.0).ok()?).copied();
         match line {
-            Line { key: Some(key), at, lanes, addrs, told, row, .. } => {
-                self.key(from_key(key)?, Tables { at, lanes, addrs, told, row })
+            Line { key: Some(key), at, lanes, addrs, told, tunnels, row, .. } => {
+                self.key(from_key(key)?, Tables { at, lanes, addrs, told, tunnels, row })
             }
             Line { problem: Some(p), .. } => {
                 let input = input(p.input)?;

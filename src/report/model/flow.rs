@@ -7,6 +7,7 @@ use crate::app::{AppFacts, MapperAnswer};
 use crate::base::{Proto, Time};
 use crate::flow::FlowId;
 use crate::matrix::Role;
+use crate::packet::Encapsulation;
 
 /// What the matrix says of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
@@ -86,6 +87,23 @@ pub enum Direction {
     FirstPacket,
 }
 
+/// A tunnel that packets of a flow were seen in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct TunnelRecord {
+    /// Which.
+    pub encapsulation: Encapsulation,
+    /// VXLAN or GENEVE network, GRE key, ERSPAN session, GTP endpoint, 802.1ah service, PPPoE session; null: none.
+    pub id: Option<u32>,
+    /// Outer source address; null where a link carried it.
+    pub from: Option<String>,
+    /// Outer destination address.
+    pub to: Option<String>,
+    /// Tunnels around this one: 0 for the outermost.
+    pub depth: u8,
+    /// Packets of the flow in it, both directions.
+    pub packets: u64,
+}
+
 /// Application evidence in the report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct AppRecord {
@@ -112,6 +130,48 @@ pub enum AppState {
     WrongProtocol,
     /// No bytes tell.
     Unconfirmed,
+}
+
+/// How a connection was told again at another place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MatchedBy {
+    /// By the originator's initial sequence number.
+    Isn,
+    /// By digests of what both sides sent first: the sequence numbers were rewritten on the way.
+    FirstPayload,
+    /// By the tuple, at the same time.
+    Tuple,
+}
+
+/// The same connection at another observation point.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct SeenAlso {
+    /// Observation point.
+    pub observation_point: String,
+    /// How it was told again.
+    pub matched_by: MatchedBy,
+    /// Originator there, `192.0.2.10:61700`: another one than here where addresses are translated on the way.
+    pub orig: String,
+    /// Responder there.
+    pub resp: String,
+    /// Input of the first frame there, as given.
+    pub input: String,
+    /// 1-based number of the first frame there.
+    pub first_frame: u64,
+    /// First packet, by the clock of that place.
+    pub first: Time,
+}
+
+/// A connection seen at several observation points. It counts once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Connection {
+    /// Its number in this report: flows with the same number are the same connection.
+    pub number: u64,
+    /// Whether this is the record that counts.
+    pub counts: bool,
+    /// The other places.
+    pub also: Vec<SeenAlso>,
 }
 
 /// A flow.
@@ -171,6 +231,12 @@ pub struct FlowRecord {
     pub attempts: u64,
     /// VLAN stacks it was seen in, `10.20`.
     pub vlans: Vec<String>,
+    /// Tunnels it was seen in, outermost first; absent where it was seen only as it is.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tunnels: Vec<TunnelRecord>,
+    /// Packets that were seen in no tunnel, where others were; absent where there are no tunnels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub untunnelled_packets: Option<u64>,
     /// ICMP errors about it: `3/13 by 10.0.0.1 x2`.
     pub icmp: Vec<String>,
     /// Warnings about it: `handshake_only`.
@@ -182,6 +248,9 @@ pub struct FlowRecord {
     /// Observation point; absent where there is only one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observation_point: Option<String>,
+    /// The connection it is; absent where only one observation point saw it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection: Option<Connection>,
     /// Wireshark display filter.
     pub display_filter: String,
 }

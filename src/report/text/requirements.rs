@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::moment::Clock;
 use super::page::{Ink, Page, Row};
 use super::plural;
+use super::traffic::inside;
 use crate::matrix::Need;
 use crate::report::flows::socket;
 use crate::report::{EndRecord, FlowRecord, Outcome, Report, Requirement};
@@ -49,7 +50,9 @@ fn together(page: &mut Page, rows: &[&Requirement]) {
 
 impl<'a> Blocks<'a> {
     pub(super) fn new(report: &'a Report, clock: &'a Clock) -> Self {
-        let flows = report.flows.iter().map(|f| (f.id.0.as_str(), f)).collect();
+        let mut flows = BTreeMap::new();
+        // Several places may have the same flow: the first of them shows it.
+        report.flows.iter().for_each(|f| drop(flows.entry(f.id.0.as_str()).or_insert(f)));
         Self { requirements: &report.requirements, flows, clock }
     }
 
@@ -111,6 +114,9 @@ impl<'a> Blocks<'a> {
         page.bullet(2, mark(r.outcome), &format!("{} {} {}{cause}", r.rule, r.service, r.outcome.words()));
         page.field(4, "path", &path(r));
         page.field(4, "seen", &r.reason);
+        if let Some(path) = &r.path {
+            page.field(4, "where", &path.text);
+        }
         match &r.next_step {
             Some(next) => page.field(4, "next", next),
             None if r.settle_at.is_empty() => {}
@@ -133,6 +139,10 @@ impl<'a> Blocks<'a> {
             let label = if i == 0 { "evidence" } else { "" };
             page.field(4, label, &format!("{} {}", frame(flow), self.clock.moment(flow.first)));
             page.field(4, "", &format!("{}, {}", ends(flow), attempt(flow)));
+            let inside = inside(flow);
+            if !inside.is_empty() {
+                page.field(4, "", &format!("inside {}", inside.join(", ")));
+            }
             if page.verbose() {
                 page.field(4, "", &format!("{}; {}", flow.id.0, flow.attempt_reason));
             }

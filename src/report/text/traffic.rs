@@ -6,7 +6,7 @@ use super::moment::{Clock, size};
 use super::page::{Ink, Page};
 use super::plural;
 use super::requirements::{attempt, ends, frame};
-use crate::report::{Class, EndRecord, FlowRecord, Report};
+use crate::report::{Class, EndRecord, FlowRecord, Report, TunnelRecord};
 
 /// Groups printed per section without `--verbose`: a port scan has thousands.
 const GROUPS: usize = 12;
@@ -14,7 +14,7 @@ const GROUPS: usize = 12;
 /// Unexpected flows, the failing kinds first, grouped by kind, hosts and service.
 pub(super) fn unexpected(page: &mut Page, report: &Report, clock: &Clock) {
     let of = |fails: bool| -> Vec<Vec<&FlowRecord>> {
-        let flows = report.flows.iter().filter(|f| f.class == Some(Class::Unexpected));
+        let flows = report.flows.iter().filter(|f| f.class == Some(Class::Unexpected) && counts(f));
         grouped(flows.filter(|f| f.unexpected.is_some_and(|k| k.fails()) == fails), |f| {
             (f.unexpected.map(|k| k as u8), who(&f.orig), who(&f.resp), service(f))
         })
@@ -30,12 +30,17 @@ pub(super) fn unexpected(page: &mut Page, report: &Report, clock: &Clock) {
 
 /// Flows with two readings.
 pub(super) fn ambiguous(page: &mut Page, report: &Report, clock: &Clock) {
-    let flows = report.flows.iter().filter(|f| f.class == Some(Class::Ambiguous));
+    let flows = report.flows.iter().filter(|f| f.class == Some(Class::Ambiguous) && counts(f));
     let of = grouped(flows, |f| (who(&f.orig), who(&f.resp), service(f)));
     if !of.is_empty() {
         page.heading("Flows with two readings");
         groups(page, clock, ("?", Ink::Warn), &of);
     }
+}
+
+/// Whether a record counts: a connection that several places saw has one that does.
+fn counts(f: &FlowRecord) -> bool {
+    f.connection.as_ref().is_none_or(|c| c.counts)
 }
 
 /// Groups in order of their first flow; each holds at least one.
@@ -78,7 +83,7 @@ fn groups(page: &mut Page, clock: &Clock, mark: (&str, Ink), groups: &[Vec<&Flow
 
 /// Related flows: per label the services and the hosts that took part.
 pub(super) fn related(page: &mut Page, report: &Report) {
-    let flows = report.flows.iter().filter(|f| f.class == Some(Class::Related));
+    let flows = report.flows.iter().filter(|f| f.class == Some(Class::Related) && counts(f));
     let by_label = grouped(flows, |f| (f.label.clone(), service(f)));
     if by_label.is_empty() {
         return;
@@ -147,11 +152,37 @@ fn one(page: &mut Page, clock: &Clock, f: &FlowRecord) {
     if !f.app.summary.is_empty() {
         page.field(4, "speaks", &f.app.summary);
     }
-    let lists = [("icmp", &f.icmp), ("vlans", &f.vlans), ("warnings", &f.warnings)];
+    for also in f.connection.iter().flat_map(|c| &c.also) {
+        let text =
+            format!("{}: {} → {}, {}:{}", also.observation_point, also.orig, also.resp, also.input, also.first_frame);
+        page.field(4, "also at", &text);
+    }
+    let inside = inside(f);
+    let lists = [("inside", &inside), ("icmp", &f.icmp), ("vlans", &f.vlans), ("warnings", &f.warnings)];
     for (label, list) in lists.into_iter().filter(|(_, l)| !l.is_empty()) {
         page.field(4, label, &list.join(", "));
     }
     page.copyable(4, "wireshark", &f.display_filter);
+}
+
+/// Tunnels a flow was seen in: `VXLAN 42 from 192.0.2.1 to 192.0.2.2 (3 packets)`.
+pub(super) fn inside(f: &FlowRecord) -> Vec<String> {
+    let mut all: Vec<String> = f.tunnels.iter().map(tunnel).collect();
+    if let Some(n) = f.untunnelled_packets.filter(|n| *n > 0) {
+        all.push(format!("{} in none", plural(n, "packet")));
+    }
+    all
+}
+
+fn tunnel(t: &TunnelRecord) -> String {
+    let mut text = t.encapsulation.name().to_owned();
+    if let Some(id) = t.id {
+        text.push_str(&format!(" {id}"));
+    }
+    if let (Some(from), Some(to)) = (&t.from, &t.to) {
+        text.push_str(&format!(" from {from} to {to}"));
+    }
+    format!("{text} ({})", plural(t.packets, "packet"))
 }
 
 /// `tgt01 (10.77.1.20)`
