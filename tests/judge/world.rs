@@ -134,6 +134,7 @@ impl World {
             icmp: vec![],
             group: false,
             evidence: Evidence::none(),
+            silences: vec![],
         };
         for e in &mut flow.ends {
             e.lanes = vec![Lane { interface: 0, vlans: [0; 4] }];
