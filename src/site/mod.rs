@@ -11,3 +11,4 @@ mod times;
 pub use crate::config::{ConfigError, LoadError, nearest};
 pub use load::load;
 pub use model::{Allow, AllowPeer, Change, Host, HostId, Override, Place, PointDecl, Site, Window};
+pub use times::window;

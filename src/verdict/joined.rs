@@ -10,8 +10,8 @@ use crate::report::Cause;
 type Tuple = (FlowKey, Side, Option<u32>);
 type Translated = (Peer, Peer, u16, u32);
 
-/// Groups flows by connection and leaves of each group those that say most: where one point saw it work, it worked; a failure
-/// that somebody reported says more than silence, and silence more than nothing.
+/// Groups flows by connection and leaves of each group those that say most: where one point saw it work, it worked, unless another
+/// saw it break afterwards; a failure that somebody reported says more than silence, and silence more than nothing.
 pub(super) fn join(seen: &[Seen<'_>], attempts: Vec<(usize, Worked)>) -> Vec<(usize, Worked)> {
     let mut groups: Vec<Vec<(usize, Worked)>> = Vec::new();
     let mut by_tuple = BTreeMap::<Tuple, usize>::new();
@@ -48,6 +48,8 @@ fn belongs(seen: &[Seen<'_>], group: &[(usize, Worked)], s: &Seen<'_>) -> bool {
 /// How much a flow says, then the earlier one.
 fn rank((i, worked): &(usize, Worked)) -> (u8, std::cmp::Reverse<usize>) {
     let weight = match worked {
+        // The place that saw it break knows more than the one that saw it open.
+        Worked::Failed(Cause::Stalled | Cause::IdleCut | Cause::MtuBlackHole | Cause::ResetMidstream) => 7,
         Worked::Yes => 6,
         Worked::Wrong => 5,
         Worked::Failed(Cause::Unanswered) => 2,

@@ -10,6 +10,7 @@
     reason = "a test stops at the first surprise, and so may its helpers"
 )]
 
+mod after;
 mod classes;
 mod healing;
 mod hosts;
@@ -17,5 +18,6 @@ mod operations;
 mod outcomes;
 mod places;
 mod soundness;
+mod time;
 mod verdicts;
 mod world;
