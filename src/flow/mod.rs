@@ -1,5 +1,6 @@
 //! Flows: ends, pieces and their append law, instances, orientation, conn_state and attempt outcome.
 
+mod after;
 mod attempt;
 mod body;
 mod conn_state;
@@ -21,6 +22,7 @@ mod shift;
 mod space;
 mod sums;
 mod told;
+mod trail;
 mod tunnels;
 
 pub(crate) use body::Quote;
@@ -28,17 +30,20 @@ pub(crate) use fragments::{DatagramKey, Fragments, Resolved, SavedFragments};
 pub(crate) use hash::{Seeds, end_v4, fold};
 pub(crate) use hot::{Hot, Look, Taken};
 pub(crate) use instance::resolve;
-pub(crate) use piece::{Pieces, opens, prefix_cap};
+pub(crate) use piece::{Pieces, prefix_cap};
 pub(crate) use row::{Cursor, Tables};
 pub(crate) use seal::{forget, seal};
 pub(crate) use shift::Shift;
 pub(crate) use sums::{Seen, span};
 pub(crate) use told::Told;
 
+pub use after::{After, Break, after};
 pub use attempt::{Attempt, AttemptContext, Cause, Outcome, Warning, attempt};
 pub use conn_state::{ConnState, conn_state};
 pub use head::HEAD_LENGTHS;
 pub use id::{community_id, id};
-pub use model::{End, EndPoint, Flow, FlowId, FlowKey, IcmpError, Lane, Rst, Side, SynAck, SynRun};
+pub use model::{
+    End, EndPoint, Flow, FlowId, FlowKey, Hole, IcmpError, Lane, Repeated, Rst, Side, Silence, SynAck, SynRun,
+};
 pub use orient::{Method, Orientation, orient};
 pub use tunnels::Tunnel;

@@ -266,7 +266,7 @@ fn clocks(j: &Judged<'_, '_>) -> Vec<ClockOffset> {
 /// A flow's record with what the matrix says of it.
 fn record(j: &Judged<'_, '_>, s: &Seen<'_>) -> FlowRecord {
     let inputs = j.points.get(s.point).map(|p| p.observation.inputs.as_slice()).unwrap_or_default();
-    let mut r = flow_record(s.flow, s.id.clone(), s.direction, &s.attempt, s.state, inputs);
+    let mut r = flow_record(s.flow, s.id.clone(), s.direction, &s.attempt, s.after.as_ref(), s.state, inputs);
     let label = |host: Option<crate::site::HostId>, addr: &str| {
         host.and_then(|h| j.site.host(h)).map(|h| h.label.clone()).filter(|l| l != addr)
     };
