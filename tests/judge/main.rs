@@ -16,6 +16,7 @@ mod hosts;
 mod operations;
 mod outcomes;
 mod places;
+mod sight;
 mod soundness;
 mod verdicts;
 mod world;
