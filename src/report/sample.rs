@@ -109,6 +109,7 @@ fn capture() -> Capture {
         filter: Known::Unknown,
         snaplen: Known::Known(65535),
         truncated: None,
+        cannot_tell: Vec::new(),
         observation_point: "mnt01".into(),
         problems: Vec::new(),
     }

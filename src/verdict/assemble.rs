@@ -2,6 +2,7 @@
 
 use super::classify::{Classifier, overlaps_window};
 use super::expand::expand;
+use super::hidden;
 use super::joined::Joined;
 use super::judged::Judged;
 use super::places::{How, Link, Places};
@@ -124,7 +125,7 @@ fn report(j: &Judged<'_, '_>, inferred_roles: Vec<InferredRole>) -> Report {
     Report {
         schema: SCHEMA.to_owned(),
         verdict,
-        headline: summary::headline(verdict, &scope),
+        headline: summary::headline(j, verdict, &scope),
         reasons,
         tool: Tool {
             name: env!("CARGO_PKG_NAME").to_owned(),
@@ -198,6 +199,7 @@ fn captures(j: &Judged<'_, '_>) -> Vec<Capture> {
                 filter: i.filter.clone(),
                 snaplen: i.snaplen,
                 truncated: i.damaged_at,
+                cannot_tell: hidden::cannot_tell(p, i),
                 observation_point: p.name.clone(),
                 problems: p.observation.problems.iter().filter(|x| x.input == i.input).cloned().collect(),
             });

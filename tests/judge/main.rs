@@ -19,6 +19,7 @@ mod operations;
 mod outcomes;
 mod paths;
 mod places;
+mod sight;
 mod soundness;
 mod time;
 mod verdicts;
