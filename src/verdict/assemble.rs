@@ -13,7 +13,7 @@ use super::settle::{Settled, Settler, named_ports};
 use super::sound::{Ground, unseen_bytes};
 use super::summary;
 use super::who::Who;
-use super::{Case, exposure};
+use super::{Case, disagree, exposure, mapper};
 use crate::base::{PortSet, Time};
 use crate::matrix::RuleSet;
 use crate::observe::PairIndex;
@@ -31,6 +31,7 @@ pub(super) fn judge(case: &Case<'_>, site: &Site, ports: &PortSet, inferred: Opt
     let points: Vec<PointView<'_>> = case.points.iter().map(|p| PointView::new(&who, p)).collect();
     let (seen, unrelated) = look(&who, &rules, ports, &points, at);
     let settled = settle(site, &rules, &points, &seen, inferred.is_some());
+    let refused = disagree::refused(&seen);
     let judged = Judged {
         case,
         site,
@@ -38,6 +39,7 @@ pub(super) fn judge(case: &Case<'_>, site: &Site, ports: &PortSet, inferred: Opt
         points: &points,
         seen: &seen,
         settled: &settled,
+        refused: &refused,
         classes: classes(&seen, unrelated),
         at,
         inferred: inferred.is_some(),
@@ -125,6 +127,8 @@ fn report(j: &Judged<'_, '_>, inferred_roles: Vec<InferredRole>) -> Report {
         captures: captures(j),
         observation_points: points(j),
         requirements: j.settled.iter().map(|s| requirement(j, s)).collect(),
+        disagreements: disagree::disagreements(j),
+        endpoint_mapper: mapper::story(j),
         flows: j.seen.iter().filter(|s| s.class.class != Class::Unrelated).map(|s| record(j, s)).collect(),
         classes: j.classes,
         coverage: exposure::coverage(j.rules, j.settled),

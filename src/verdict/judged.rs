@@ -18,6 +18,8 @@ pub(super) struct Judged<'a, 'p> {
     pub(super) points: &'p [PointView<'a>],
     pub(super) seen: &'p [Seen<'a>],
     pub(super) settled: &'p [Settled],
+    /// Indices of flows in which one peer would not go on with the other.
+    pub(super) refused: &'p [usize],
     pub(super) classes: ClassCounts,
     /// When the capture was taken: its last moment.
     pub(super) at: Option<Time>,
@@ -31,6 +33,11 @@ impl Judged<'_, '_> {
 
     pub(super) fn unexpected(&self, fails: bool) -> impl Iterator<Item = &Seen<'_>> {
         self.seen.iter().filter(move |s| s.class.unexpected.is_some_and(|k| k.fails() == fails))
+    }
+
+    /// Flows in which the peers disagree.
+    pub(super) fn disagreeing(&self) -> impl Iterator<Item = &Seen<'_>> {
+        self.refused.iter().filter_map(|&i| self.seen.get(i))
     }
 
     /// Whether any driver tried a step that only a restore takes.

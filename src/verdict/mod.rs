@@ -7,6 +7,7 @@
 mod asked;
 mod assemble;
 mod classify;
+mod disagree;
 mod draft;
 mod expand;
 mod exposure;
@@ -14,6 +15,7 @@ mod healing;
 mod infer;
 mod joined;
 mod judged;
+mod mapper;
 mod points;
 mod presence;
 mod record;

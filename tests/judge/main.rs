@@ -11,6 +11,7 @@
 )]
 
 mod classes;
+mod disagree;
 mod healing;
 mod hosts;
 mod operations;
