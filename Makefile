@@ -81,12 +81,12 @@ clean: ## Remove what was built
 toolchain:
 	@command -v $(CARGO) >/dev/null 2>&1 || { \
 		echo "cargo is missing: install Rust 1.88 or newer (rustup, or your system's packages)" >&2; exit 1; }
-	@command -v cc >/dev/null 2>&1 || { \
-		echo "to install, for linking: gcc libc6-dev"; \
-		command -v apt-get >/dev/null 2>&1 || { echo "no apt-get here: install a C compiler by hand" >&2; exit 1; }; \
+	@echo 'int main(void) { return 0; }' | cc -x c - -o /dev/null -lpcap >/dev/null 2>&1 || { \
+		echo "to install, for linking and for live capture: gcc libc6-dev libpcap-dev"; \
+		command -v apt-get >/dev/null 2>&1 || { echo "no apt-get here: install a C compiler and libpcap's development files by hand" >&2; exit 1; }; \
 		[ "$${CI:-}" = true ] || { printf 'Install them now? [y/N] '; read -r answer; [ "$$answer" = y ]; } || exit 1; \
 		root=; [ "$$(id -u)" -eq 0 ] || root=sudo; \
-		$$root apt-get -q update && $$root apt-get -q install -y --no-install-recommends gcc libc6-dev; }
+		$$root apt-get -q update && $$root apt-get -q install -y --no-install-recommends gcc libc6-dev libpcap-dev; }
 
 # Says what it would install and asks first, unless CI is set. Without the packages the lab's tests are skipped.
 packages:

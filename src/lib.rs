@@ -15,3 +15,4 @@ pub mod plan;
 pub mod report;
 pub mod site;
 pub mod verdict;
+pub mod watch;

@@ -13,6 +13,7 @@ mod support;
 use std::path::{Path, PathBuf};
 
 use portwitness::report::json::{diff_schema, flow_schema, report_schema};
+use portwitness::watch::event_schema;
 use serde_json::{Value, json};
 use support::run;
 
@@ -23,9 +24,12 @@ fn root() -> &'static Path {
 /// `PORTWITNESS_BLESS=1 cargo test` writes the files anew.
 #[test]
 fn the_published_schemas_are_those_of_the_types() {
-    for (name, schema) in
-        [("report-1.json", report_schema()), ("flow-1.json", flow_schema()), ("diff-1.json", diff_schema())]
-    {
+    for (name, schema) in [
+        ("report-1.json", report_schema()),
+        ("flow-1.json", flow_schema()),
+        ("diff-1.json", diff_schema()),
+        ("watch-1.json", event_schema()),
+    ] {
         let path = root().join("schema").join(name);
         let generated = serde_json::to_string_pretty(&schema).unwrap() + "\n";
         if std::env::var_os("PORTWITNESS_BLESS").is_some() {

@@ -158,6 +158,19 @@ impl Stream {
         first.filter(|p| self.from_start && p.offset == 0).map(|p| p.bytes).unwrap_or_default()
     }
 
+    /// The first contiguous bytes, `max` at most; empty where the stream's start was not seen.
+    pub fn start(&self, max: usize) -> Vec<u8> {
+        let mut start = Vec::new();
+        for (&offset, run) in self.runs.range(0..).take_while(|_| self.from_start) {
+            if offset != end_of(0, &start) || start.len() >= max {
+                break;
+            }
+            start.extend_from_slice(&run.bytes);
+        }
+        start.truncate(max);
+        start
+    }
+
     /// Puts bytes where there are none yet.
     fn fill(&mut self, offset: i64, bytes: &[u8], at: Stamp) {
         let (bytes, mut from) = self.inside(offset, bytes);

@@ -24,6 +24,7 @@ pub enum Proto {
 
 impl Proto {
     /// The protocol number in an IP header.
+    #[inline]
     pub const fn number(self) -> u8 {
         match self {
             Self::Icmp => 1,

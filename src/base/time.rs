@@ -28,6 +28,7 @@ impl Span {
         Self(secs.saturating_mul(1_000_000_000))
     }
     /// In nanoseconds.
+    #[inline]
     pub const fn as_nanos(self) -> u64 {
         self.0
     }
@@ -45,11 +46,13 @@ impl Span {
 
 impl Time {
     /// From nanoseconds since the epoch.
+    #[inline]
     pub const fn from_nanos(nanos: i64) -> Self {
         Self(nanos)
     }
 
     /// In nanoseconds since the epoch.
+    #[inline]
     pub const fn as_nanos(self) -> i64 {
         self.0
     }

@@ -7,11 +7,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::detect::{self, Kind};
+use super::live::{Arrivals, relayed};
 use super::packed::{Codec, Unpacked};
 use super::pcap::{self, HeaderError};
 use super::reader::Reader;
 use super::segment::{Context, Format, Section, SegmentStart};
-use super::source::{InOrder, Meter, Metered, Recorder, Stream, again, digested};
+use super::source::{Digest, InOrder, Meter, Metered, Recorder, Stream, again, digested};
 use super::window::{Source, Window, read_at};
 use super::{resync, snoop};
 use crate::base::{InputId, WireText};
@@ -37,6 +38,16 @@ enum Bytes {
     File(Arc<File>, u64),
     /// What is left of a stream, and what was read of it to recognise it.
     Stream(Stream, Vec<u8>),
+}
+
+impl Bytes {
+    /// All of it, from its beginning.
+    fn whole(self) -> Stream {
+        match self {
+            Self::File(file, _) => Box::new(InOrder::new(file)),
+            Self::Stream(stream, head) => again(head, stream),
+        }
+    }
 }
 
 /// Why an input cannot be read as a capture.
@@ -178,7 +189,8 @@ impl CaptureFile {
     }
 
     fn from_stream(name: &str, input: InputId, mut read: Stream) -> Result<Self, OpenReason> {
-        let head = read_head(|buf, _| read.read(buf))?;
+        // Who writes the stream may have written no more than the header yet.
+        let head = read_head_until(|buf, _| read.read(buf), has_header)?;
         let Some(codec) = packing(&head) else {
             let start = recognise(&head)?;
             return Ok(Self::new(name, input, Bytes::Stream(read, head), None, start));
@@ -254,10 +266,21 @@ impl CaptureFile {
     pub fn frames(self) -> Reader {
         let Self { bytes, input, packing, hashed, meter, start, .. } = self;
         let how = Whole { input, packing, hashed, meter };
-        match bytes {
-            Bytes::File(file, _) => how.read(Box::new(InOrder::new(file)), &start),
-            Bytes::Stream(stream, head) => how.read(again(head, stream), &start),
-        }
+        how.read(bytes.whole(), &start)
+    }
+
+    /// Reads while it is being written: a [`Reader`] that never blocks, and whom to ask for more. Where nothing more has come
+    /// yet, [`FrameSource::next`](super::FrameSource::next) returns `None`, [`Reader::is_waiting`] says so, and it may be
+    /// asked again.
+    ///
+    /// # Errors
+    /// Where the system gives no thread to read in.
+    pub fn live(self) -> io::Result<(Reader, Arrivals)> {
+        let Self { bytes, input, packing, meter, start, .. } = self;
+        let how = Whole { input, packing, hashed: false, meter };
+        let (stream, _) = how.unpacked(bytes.whole());
+        let (stream, arrivals) = relayed(stream, start.0)?;
+        Ok((how.records(stream, &start, None), arrivals))
     }
 
     /// Counts on reading the file a second time.
@@ -314,8 +337,14 @@ struct Whole {
 
 impl Whole {
     fn read(self, raw: Stream, start: &(u64, Context)) -> Reader {
-        let mut raw = match self.meter {
-            Some(meter) => Box::new(Metered { stream: raw, meter }),
+        let (stream, digest) = self.unpacked(raw);
+        self.records(stream, start, digest)
+    }
+
+    /// The bytes as they are looked at, and who digests those that are read.
+    fn unpacked(&self, raw: Stream) -> (Stream, Option<Digest>) {
+        let mut raw = match &self.meter {
+            Some(meter) => Box::new(Metered { stream: raw, meter: Arc::clone(meter) }),
             None => raw,
         };
         let mut digest = None;
@@ -326,10 +355,13 @@ impl Whole {
                 Err(error) => raw = Box::new(Failed(Some(error))),
             }
         }
-        let stream: Stream = match self.packing {
-            Some(codec) => Box::new(Unpacked::new(codec, raw)),
-            None => raw,
-        };
+        match self.packing {
+            Some(codec) => (Box::new(Unpacked::new(codec, raw)), digest),
+            None => (raw, digest),
+        }
+    }
+
+    fn records(&self, stream: Stream, start: &(u64, Context), digest: Option<Digest>) -> Reader {
         let mut window = Window::new(Source::Stream(stream), 0, &[]);
         // The file header was understood before. Where it cannot be read again, the first record cannot be read either.
         let _told_by_the_reader = window.skip(start.0);
@@ -346,11 +378,30 @@ impl Read for Failed {
     }
 }
 
+/// Whether these first bytes are a capture's whole file header; snoop's is the shortest, and pcapng has none.
+fn has_header(head: &[u8]) -> bool {
+    match detect::kind(head) {
+        Kind::Pcap => head.len() >= pcap::HEADER,
+        Kind::Snoop => head.len() >= snoop::HEADER,
+        Kind::Pcapng => true,
+        _ => false,
+    }
+}
+
 /// The first bytes, at most [`detect::WANTED`].
-fn read_head(mut read: impl FnMut(&mut [u8], u64) -> io::Result<usize>) -> io::Result<Vec<u8>> {
+fn read_head(read: impl FnMut(&mut [u8], u64) -> io::Result<usize>) -> io::Result<Vec<u8>> {
+    read_head_until(read, |_| false)
+}
+
+fn read_head_until(
+    mut read: impl FnMut(&mut [u8], u64) -> io::Result<usize>,
+    enough: impl Fn(&[u8]) -> bool,
+) -> io::Result<Vec<u8>> {
     let mut head = vec![0; detect::WANTED];
     let mut got = 0;
-    while let Some(room) = head.get_mut(got..).filter(|r| !r.is_empty()) {
+    while !enough(head.get(..got).unwrap_or_default())
+        && let Some(room) = head.get_mut(got..).filter(|r| !r.is_empty())
+    {
         match read(room, got as u64) {
             Ok(0) => break,
             Ok(n) => got += n,

@@ -11,6 +11,7 @@ pub(crate) enum Order {
 
 impl Order {
     /// Two bytes at `at`; `None` past the end.
+    #[inline(always)]
     pub(crate) fn u16(self, bytes: &[u8], at: usize) -> Option<u16> {
         let b = *bytes.get(at..)?.first_chunk()?;
         Some(match self {
@@ -20,6 +21,7 @@ impl Order {
     }
 
     /// Four bytes at `at`; `None` past the end.
+    #[inline(always)]
     pub(crate) fn u32(self, bytes: &[u8], at: usize) -> Option<u32> {
         let b = *bytes.get(at..)?.first_chunk()?;
         Some(match self {
@@ -38,6 +40,7 @@ impl Order {
     }
 
     /// A pcapng timestamp at `at`: the high half first, each half in the section's order.
+    #[inline(always)]
     pub(crate) fn split_u64(self, bytes: &[u8], at: usize) -> Option<u64> {
         let (high, low) = (self.u32(bytes, at)?, self.u32(bytes, at.checked_add(4)?)?);
         Some(u64::from(high) << 32 | u64::from(low))

@@ -123,6 +123,7 @@ impl Header {
     }
 
     /// Octets of a record header.
+    #[inline(always)]
     pub(crate) const fn record_len(&self) -> usize {
         match self.variant {
             Variant::Modified => 24,
@@ -131,7 +132,7 @@ impl Header {
     }
 
     /// Reads a record header; `None` where `bytes` is too short for one.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn record(&self, bytes: &[u8]) -> Option<Record> {
         if bytes.len() < self.record_len() {
             return None;

@@ -18,6 +18,7 @@ use crate::base::{InputId, Problem, ProblemKind, Time};
 pub(super) const KEPT: u32 = 262_144;
 
 /// Longest frame a record may claim (libpcap's `max_snaplen_for_dlt`): beyond it the record is corrupt.
+#[inline]
 pub(super) const fn max_frame(link: LinkType) -> u32 {
     match link.0 {
         // D-Bus, USBPcap, Linux USB.
@@ -87,11 +88,13 @@ pub struct Reader {
     /// Bytes of the last record that are still to be passed over, and where that record began.
     pub(super) owed: (u64, u64),
     begin: u64,
-    end: u64,
+    pub(super) end: u64,
     start: Format,
     started_at: Option<u64>,
     guessed: bool,
     stopped: bool,
+    /// Nothing more was there when it was last asked, and more may come.
+    waiting: bool,
     damaged: bool,
     digest: Option<Digest>,
 }
@@ -128,6 +131,7 @@ impl Reader {
             end,
             guessed: false,
             stopped: false,
+            waiting: false,
             damaged: false,
             digest: None,
         }
@@ -153,6 +157,11 @@ impl Reader {
         self
     }
 
+    /// Whether the last `None` meant that nothing more is there yet: only where it reads [live](super::CaptureFile::live).
+    pub const fn is_waiting(&self) -> bool {
+        self.waiting
+    }
+
     /// Where it began and ended, once everything was pulled.
     pub fn report(&self) -> SegmentReport {
         SegmentReport {
@@ -162,6 +171,11 @@ impl Reader {
             end: self.context.clone(),
             finished: self.stopped && (self.damaged || self.started_at.is_some() && self.window.offset() < self.end),
         }
+    }
+
+    /// Whether the next record may be read like the one before it.
+    pub(super) fn is_walking(&self) -> bool {
+        self.pending.is_empty() && !self.stopped && self.owed.0 == 0
     }
 
     /// What was declared so far.
@@ -176,6 +190,7 @@ impl Reader {
 
     /// Reads until a frame, a problem or the end.
     pub(super) fn advance(&mut self) -> Option<Found> {
+        self.waiting = false;
         while self.pending.is_empty() && !self.stopped {
             let at = self.window.offset();
             match self.step() {
@@ -189,6 +204,10 @@ impl Reader {
                     self.meta.packets += 1;
                     self.add_problem(kind, detail.to_owned(), at, Some(self.meta.packets));
                 }
+                Err(Stop::Io(io::ErrorKind::WouldBlock)) => {
+                    self.waiting = true;
+                    return None;
+                }
                 Err(stop) => self.stop(&stop, at),
             }
         }
@@ -197,8 +216,11 @@ impl Reader {
 
     fn step(&mut self) -> Result<Step, Stop> {
         if self.owed.0 > 0 {
-            let whole = self.window.skip(self.owed.0)?;
-            if !whole {
+            let before = self.window.offset();
+            let whole = self.window.skip(self.owed.0);
+            // What was passed over is not owed again where the rest has yet to come.
+            self.owed.0 = self.owed.0.saturating_sub(self.window.offset() - before);
+            if !whole? {
                 return Err(Stop::Truncated);
             }
             self.owed = (0, 0);

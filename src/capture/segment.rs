@@ -6,8 +6,17 @@ use super::pcapng::Interface;
 use super::snoop;
 use crate::base::Time;
 
-/// Bytes of a segment, whatever the number of threads: the output must not depend on it.
+/// Bytes of a segment, at least.
 pub const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+/// Segments of a file of middling size: every thread of a usual machine has some, and each flow is begun anew in each.
+const SEGMENTS: u64 = 8;
+/// Bytes of a segment, at most.
+const MOST_BYTES: u64 = 512 * 1024 * 1024;
+
+/// Bytes of the segments of a file, by its length alone: the output must not depend on the number of threads.
+pub fn segment_len(file: u64) -> u64 {
+    file.div_ceil(SEGMENTS).clamp(SEGMENT_BYTES, MOST_BYTES)
+}
 
 /// What a reader must know to read on at some offset: pcap's header, or pcapng's section and its interfaces.
 #[derive(Clone, Debug)]

@@ -81,6 +81,12 @@ impl Window {
         self.offset
     }
 
+    /// The unread bytes that are in memory.
+    #[inline]
+    pub(crate) fn held(&self) -> &[u8] {
+        self.buf.get(self.held.clone()).unwrap_or(&[])
+    }
+
     /// The next `n` bytes, not consumed; fewer where the source ends before. `n` must be bounded by the caller.
     #[inline]
     pub(crate) fn peek(&mut self, n: usize) -> io::Result<&[u8]> {

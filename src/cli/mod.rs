@@ -6,6 +6,7 @@
 mod ask;
 mod completions;
 mod diff;
+mod doctor;
 mod explain;
 mod flows;
 mod globs;
@@ -18,6 +19,7 @@ mod progress;
 mod reading;
 mod site;
 mod verify;
+mod watch;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -47,6 +49,8 @@ Example:
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Verify(verify::Args),
+    Watch(Box<watch::Args>),
+    Doctor(doctor::Args),
     Diff(diff::Args),
     Flows(flows::Args),
     Explain(explain::Args),
@@ -65,6 +69,8 @@ pub(crate) fn main() -> ExitCode {
     };
     let done = match cli.command {
         Command::Verify(args) => verify::run(args),
+        Command::Watch(args) => watch::run(*args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::Flows(args) => flows::run(&args),
         Command::Explain(args) => explain::run(&args),

@@ -38,6 +38,11 @@ pub(super) fn style(color: Color, verbose: bool) -> Style {
     Place { terminal, columns, var: |name| std::env::var_os(name) }.style(color, verbose)
 }
 
+/// The style for a file: that of a pipe.
+pub(super) fn style_of_file(verbose: bool) -> Style {
+    Place { terminal: false, columns: None, var: |name| std::env::var_os(name) }.style(Color::Never, verbose)
+}
+
 /// Columns to wrap at.
 pub(super) fn width() -> usize {
     style(Color::Never, false).width

@@ -1,5 +1,7 @@
 //! `portwitness verify`: captures, rules and a site in, a report out.
 
+use std::fs::File;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use portwitness::base::{RunError, Time};
@@ -62,7 +64,7 @@ pub(super) struct Args {
 
 /// How to print a report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
+pub(super) enum Format {
     /// For a terminal.
     #[default]
     Text,
@@ -114,7 +116,7 @@ pub(super) fn run(args: Args) -> Result<u8, RunError> {
     let points = reading::observe(&config.groups, &config.reading)?;
     let case = Case { matrix: &config.matrix, site: config.site.as_ref(), points: &points, options: &config.options };
     let report = verdict::judge(&case);
-    print(&report, &config)?;
+    print(&report, config.format, &config.style)?;
     Ok(report.verdict.exit_status())
 }
 
@@ -125,17 +127,37 @@ pub(super) fn read_site(path: &Path, matrix: &Matrix) -> Result<Site, RunError> 
     Ok(site)
 }
 
-fn print(report: &Report, config: &Config) -> Result<(), RunError> {
-    match config.format {
-        Format::Text => Out::new().text(&text::render(report, &config.style)),
-        Format::Line => Out::new().text(&(line::render(report) + "\n")),
-        Format::Json => Out::new().write(|w| json::write_report(report, w)),
+/// Prints a report to standard output.
+pub(super) fn print(report: &Report, format: Format, style: &text::Style) -> Result<(), RunError> {
+    Out::new().write(|w| w.write_all(&rendered(report, format, style)?))
+}
+
+/// Writes into a file what would be printed; `path` names it.
+pub(super) fn write(
+    report: &Report,
+    format: Format,
+    style: &text::Style,
+    (path, file): (&Path, &mut File),
+) -> Result<(), RunError> {
+    let written = rendered(report, format, style).and_then(|bytes| file.write_all(&bytes));
+    written.map_err(|source| RunError::Io { path: path.to_owned(), doing: "write", source })
+}
+
+fn rendered(report: &Report, format: Format, style: &text::Style) -> std::io::Result<Vec<u8>> {
+    match format {
+        Format::Text => Ok(text::render(report, style).into_bytes()),
+        Format::Line => Ok((line::render(report) + "\n").into_bytes()),
+        Format::Json => {
+            let mut bytes = Vec::new();
+            json::write_report(report, &mut bytes)?;
+            Ok(bytes)
+        }
     }
 }
 
 /// Where some capture has no place and some place no capture, a pattern may be misspelt: its place would be lost silently.
 /// Not so where the site has a place for all that is left over.
-fn unclaimed(site: &Site, groups: &[Group]) {
+pub(super) fn unclaimed(site: &Site, groups: &[Group]) {
     if site.points.iter().any(|p| p.captures.is_empty()) {
         return;
     }
@@ -150,7 +172,7 @@ fn unclaimed(site: &Site, groups: &[Group]) {
 }
 
 /// SOURCE_DATE_EPOCH, in seconds: the only time of the run that a report may show.
-fn run_at() -> Result<Option<Time>, RunError> {
+pub(super) fn run_at() -> Result<Option<Time>, RunError> {
     let Some(value) = std::env::var_os("SOURCE_DATE_EPOCH").filter(|v| !v.is_empty()) else { return Ok(None) };
     let value = value.to_string_lossy();
     let time = value.parse().ok().and_then(|secs| Time::from_parts(secs, 0));

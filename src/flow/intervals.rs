@@ -83,6 +83,11 @@ impl Intervals {
         self.parts.first().map(|p| p.0)
     }
 
+    /// End of the highest interval.
+    pub(crate) fn highest(&self) -> Option<i64> {
+        self.parts.last().map(|p| p.1)
+    }
+
     /// Takes in another union, moved up by `by`.
     pub(crate) fn merge(&mut self, other: &Self, by: i64) {
         self.closed = self.closed.saturating_add(other.closed);

@@ -5,6 +5,9 @@ mod body;
 mod conn_state;
 mod datagrams;
 mod fragments;
+mod hash;
+mod head;
+mod hot;
 mod id;
 mod instance;
 mod intervals;
@@ -20,14 +23,17 @@ mod tunnels;
 
 pub(crate) use body::Quote;
 pub(crate) use fragments::{DatagramKey, Fragments, Resolved};
+pub(crate) use hash::{Seeds, end_v4, fold};
+pub(crate) use hot::{Hot, Look, Taken};
 pub(crate) use instance::resolve;
-pub(crate) use piece::Pieces;
+pub(crate) use piece::{Pieces, opens, prefix_cap};
 pub(crate) use seal::seal;
 pub(crate) use shift::Shift;
 pub(crate) use sums::{Seen, span};
 
 pub use attempt::{Attempt, AttemptContext, Cause, Outcome, Warning, attempt};
 pub use conn_state::{ConnState, conn_state};
+pub use head::HEAD_LENGTHS;
 pub use id::{community_id, id};
 pub use model::{End, EndPoint, Flow, FlowId, FlowKey, IcmpError, Lane, Rst, Side, SynAck, SynRun};
 pub use orient::{Method, Orientation, orient};

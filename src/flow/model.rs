@@ -213,6 +213,10 @@ pub struct End {
     pub lanes: Vec<Lane>,
     /// Tunnels this end's packets were seen in, at most [`Tunnel::KEPT`], sorted. Packets in none were seen as they are.
     pub tunnels: Vec<Tunnel>,
+    /// Digests of the first 16, 64 and 256 bytes this end sent, each where all of them were captured from the stream's start
+    /// ([`crate::flow::HEAD_LENGTHS`]): they tell a connection again where its sequence numbers were rewritten on the way.
+    #[serde(default)]
+    pub heads: [Option<u64>; 3],
 }
 
 impl End {
@@ -244,6 +248,7 @@ impl End {
             window: None,
             lanes: Vec::new(),
             tunnels: Vec::new(),
+            heads: [None; 3],
         }
     }
 }

@@ -24,8 +24,14 @@ const PREFIX_MAPPER: usize = 64 * 1024;
 const MAPPER: u16 = 135;
 
 /// Evidence bytes to keep per side of a flow.
+#[inline]
 pub(crate) fn prefix_cap(key: &FlowKey) -> usize {
     if key.ends.iter().any(|e| e.port == MAPPER) { PREFIX_MAPPER } else { PREFIX }
+}
+
+/// Whether a packet with these flags opens an instance.
+pub(crate) const fn opens(flags: TcpFlags) -> bool {
+    flags.has(TcpFlags::SYN) && flags.0 & (TcpFlags::ACK | TcpFlags::RST) == 0
 }
 
 /// The SYNs a piece begins with: all of one side and sequence number.
@@ -195,6 +201,12 @@ impl Pieces {
             }
         }
         self.0.extend(later);
+    }
+
+    /// The body that the next packet without SYN goes to, where there is one.
+    #[inline]
+    pub(crate) fn newest_body(&mut self) -> Option<&mut Body> {
+        self.0.last_mut()?.body.as_deref_mut()
     }
 
     /// Moves the frame numbers.

@@ -58,6 +58,11 @@ impl Prefix {
         taken.into_iter().for_each(|(lo, hi)| self.held.insert(lo, hi));
     }
 
+    /// Bytes on the wire for which there is room.
+    pub(crate) const fn room(&self, cap: usize) -> usize {
+        cap.saturating_sub(self.used)
+    }
+
     /// Takes in a later prefix, moved up by `by`.
     pub(crate) fn append(&mut self, later: &Self, by: i64, cap: usize) {
         if self.runs.is_empty() && by == 0 {

@@ -5,6 +5,7 @@ use crate::base::Proto;
 
 use super::body::Quote;
 use super::datagrams::Datagrams;
+use super::head::{HEAD, heads};
 use super::instance::Instance;
 use super::model::{End, Flow, FlowKey, IcmpError, Side};
 use super::piece::prefix_cap;
@@ -43,12 +44,15 @@ pub(crate) fn seal(key: FlowKey, instance: Instance) -> Option<Flow> {
             );
         }
     }
-    let ends = [Side::A, Side::B].map(|side| {
+    let mut ends = [Side::A, Side::B].map(|side| {
         let space = spaces.as_ref().map(|s| side.of(s));
         end(&instance, side, side.of(&sums), space, *side.of(&starts))
     });
     let streams = [Side::A, Side::B]
         .map(|side| stream(&key, &instance, side, spaces.as_ref().map(|s| side.of(s)), *side.of(&starts)));
+    for (end, stream) in ends.iter_mut().zip(&streams) {
+        end.heads = heads(&stream.start(HEAD));
+    }
     let [a, b] = &streams;
     let datagrams = instance.body.datagrams.take();
     let mut icmp: Vec<IcmpError> = instance.body.quotes.iter().map(error).collect();

@@ -6,12 +6,24 @@
 
 use crate::base::Stamp;
 
+use super::hot::{Advance, Settled};
 use super::intervals::Intervals;
 use super::prefix::Prefix;
 use super::shift::Shift;
 
 /// Intervals of covered payload kept per side.
 const INTERVALS: usize = 16;
+
+/// Numbers further apart are not compared by plain packets.
+const NEAR: i64 = 1 << 30;
+/// Numbers of a whole sequence space.
+const TURN: i64 = 1 << 32;
+
+/// The low half of an offset, to be added to a sequence number.
+#[expect(clippy::cast_possible_truncation, reason = "sequence numbers wrap")]
+const fn low(off: i64) -> u32 {
+    off.cast_unsigned() as u32
+}
 
 /// A chain of unwrapped numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +78,11 @@ impl Marks {
     pub(crate) fn reached(&self, off: i64) -> Option<Stamp> {
         let highest = self.top.filter(|m| m.0 >= off);
         self.first.iter().find(|m| m.0 >= off).copied().or(highest).map(|m| m.1)
+    }
+
+    /// Whether no rise is kept any more, only the highest.
+    const fn is_full(&self) -> bool {
+        self.first.len() >= Self::KEPT
     }
 
     /// The highest number.
@@ -182,6 +199,62 @@ impl Space {
         }
         self.fin = self.fin.max(later.fin.map(|f| f.saturating_add(by)));
         self.prefix.append(&later.prefix, by, cap);
+    }
+
+    /// What plain packets would change; `None` where the numbers are not all near the end of what was sent, or a FIN was seen.
+    pub(crate) fn settled(&self, cap: usize) -> Option<Settled> {
+        let chain = self.chain?;
+        let edge = self.covered.highest().or(self.sent.highest()).or(self.acked.highest())?;
+        let number = |off: i64| chain.last.wrapping_add(low(off.wrapping_sub(chain.last_off)));
+        let near = |off: i64| (0..NEAR).contains(&edge.saturating_sub(off));
+        let mark = |m: &Marks| m.top.map(|(off, at)| (number(off), at));
+        let tops = [self.sent.highest(), self.acked.highest(), Some(chain.last_off)];
+        if self.fin.is_some() || self.end > edge || !tops.into_iter().flatten().all(near) {
+            return None;
+        }
+        Some(Settled {
+            edge: number(edge),
+            last: chain.last,
+            sent: mark(&self.sent),
+            acked: mark(&self.acked),
+            sent_full: self.sent.is_full(),
+            acked_full: self.acked.is_full(),
+            has_payload: self.covered.highest().is_some(),
+            room: self.prefix.room(cap),
+        })
+    }
+
+    /// Takes in what plain packets changed since [`Space::settled`].
+    pub(crate) fn advance(&mut self, by: &Advance) {
+        let Some(chain) = self.chain else { return };
+        let from = self.covered.highest().or(self.sent.highest()).or(self.acked.highest()).unwrap_or(0);
+        let offset = |n: u32| chain.last_off.saturating_add(distance(chain.last, n));
+        let edge = from.saturating_add(i64::from(by.payload));
+        if by.payload > 0 {
+            self.payload = self.payload.saturating_add(u64::from(by.payload));
+            self.covered.insert(from, edge);
+        }
+        // Near the new edge, which may be far from the old one.
+        let ahead = |n: u32| {
+            let seen = offset(n);
+            let turns = edge.saturating_sub(seen).saturating_add(TURN / 2).div_euclid(TURN);
+            seen.saturating_add(turns.saturating_mul(TURN))
+        };
+        if let Some((n, at)) = by.sent {
+            self.sent.top = Some((ahead(n), at));
+            self.end = edge;
+        }
+        if let Some((n, at)) = by.acked {
+            self.acked.top = Some((ahead(n), at));
+        }
+        self.chain = Some(Chain { base: chain.base, last: by.last, last_off: ahead(by.last) });
+    }
+
+    /// Keeps payload of a plain packet that begins `pending` bytes behind the end of what was covered; whether more is wanted.
+    pub(crate) fn keep(&mut self, pending: u32, data: &[u8], wire: u32, at: Stamp, cap: usize) -> bool {
+        let off = self.covered.highest().unwrap_or(0).saturating_add(i64::from(pending));
+        self.prefix.add(off, data, wire as usize, at, cap);
+        self.prefix.room(cap) > 0
     }
 
     /// Moves the frame numbers.

@@ -14,7 +14,7 @@ impl Partial {
         let mut problems = self.problems;
         self.repeats.problems(&self.frames).into_iter().for_each(|p| problems.add(p));
         let mut flows = Vec::new();
-        for (key, pieces) in self.keys {
+        for (key, pieces) in self.store.into_keys() {
             let (instances, orphans) = resolve(&key, pieces);
             orphans.iter().for_each(|q| problems.add(orphan(q)));
             let mut of_key: Vec<Flow> = instances.into_iter().filter_map(|i| seal(key, i)).collect();

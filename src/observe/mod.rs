@@ -2,13 +2,16 @@
 
 mod finish;
 mod groups;
+mod growing;
 mod model;
 mod pairs;
 mod partial;
 mod repeats;
 mod run;
+mod store;
 mod workers;
 
+pub use growing::Growing;
 pub use model::{Hole, InputSummary, Observation};
 pub use pairs::{PairIndex, Sight};
 pub use partial::{Partial, Place};

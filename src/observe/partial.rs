@@ -6,15 +6,13 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use foldhash::quality::RandomState;
-use hashbrown::HashMap;
-
 use crate::base::{FrameRef, InputId, Problem, ProblemKind, Problems, Proto, Stamp};
 use crate::capture::Frame;
 use crate::flow::{DatagramKey, EndPoint, FlowKey, Fragments, Lane, Pieces, Quote, Seen, Shift, Side};
-use crate::packet::{self, Body, Icmp, Packet, Trail};
+use crate::packet::{self, Body, Glance, Icmp, Packet, Trail, Vlans};
 
-use super::repeats::Repeats;
+use super::repeats::{self, Contents, Print, Repeats};
+use super::store::{Long, Short, Store};
 
 /// Pieces kept in a stretch. What would begin another one is counted instead: a flood of forged tuples must not take all
 /// memory.
@@ -23,15 +21,13 @@ const MAX_PIECES: usize = 2_000_000;
 /// What a stretch of frames of one observation point yields.
 #[derive(Clone, Debug, Default)]
 pub struct Partial {
-    /// Where a key's pieces are. Never iterated: `keys` has the order of first sight.
-    pub(super) index: HashMap<FlowKey, usize, RandomState>,
-    pub(super) keys: Vec<(FlowKey, Pieces)>,
+    pub(super) store: Store,
     pub(super) fragments: Fragments,
     pub(super) problems: Problems,
     pub(super) repeats: Repeats,
     /// Frames read of each input.
     pub(super) frames: BTreeMap<InputId, u64>,
-    pieces: usize,
+    lanes: LaneNumbers,
     /// Tunnels around the packet at hand.
     trail: Trail,
 }
@@ -48,8 +44,39 @@ pub struct Place {
 }
 
 impl Partial {
-    /// Takes in a frame: counts it, decodes it, adds its packet to its flow.
+    /// Takes in a frame: decodes it, adds its packet to its flow.
+    #[inline]
     pub fn frame(&mut self, frame: &Frame<'_>) {
+        if !self.short(frame) {
+            self.long(frame);
+        }
+    }
+
+    /// The short way, for plain packets; `false` where the frame has to go the long way.
+    #[inline(always)]
+    fn short(&mut self, frame: &Frame<'_>) -> bool {
+        let Some(g) = packet::glance(frame) else { return false };
+        let interface = g.device.unwrap_or(frame.interface);
+        let Some(lane) = self.lanes.number(interface, g.tag) else { return false };
+        let at = Stamp { time: frame.time, at: FrameRef { input: frame.input, frame: frame.number } };
+        let ends = self.store.ends(&g);
+        if !self.store.short(&ends, &Short { glance: &g, at, lane }) {
+            return false;
+        }
+        let contents = Contents {
+            kind: repeats::tcp(g.flags),
+            id: g.id,
+            ip_bytes: g.ip_bytes,
+            seq: g.seq,
+            ack: g.ack,
+            payload: g.payload_len,
+        };
+        self.repeats.add_plain(Print::new(Place { at, interface, carried: 0 }, ends.hash(), ends.from_b, &contents));
+        true
+    }
+
+    #[inline(never)]
+    fn long(&mut self, frame: &Frame<'_>) {
         let decoded = packet::decode_along(frame, &self.trail);
         if let Some(issue) = &decoded.issue {
             self.problem(issue.problem(frame));
@@ -70,6 +97,11 @@ impl Partial {
         self.problems.add(problem);
     }
 
+    /// Nothing more comes into this stretch: what is kept apart for speed goes where it belongs.
+    pub(super) fn settle(&mut self) {
+        self.store.cool();
+    }
+
     /// Says how many frames of an input were read, the undecodable ones included: what comes later is numbered behind them.
     pub fn set_frames(&mut self, input: InputId, frames: u64) {
         self.frames.insert(input, frames);
@@ -77,7 +109,16 @@ impl Partial {
 
     /// Adds a decoded packet to its flow.
     pub fn packet(&mut self, place: Place, p: &Packet<'_>) {
-        self.repeats.add(place, p);
+        let (proto, src_port, dst_port) = match &p.body {
+            Body::Tcp(t) => (Proto::Tcp, t.src_port, t.dst_port),
+            Body::Udp(u) => (Proto::Udp, u.src_port, u.dst_port),
+            Body::Icmp(icmp) if icmp.v6 => (Proto::Icmp6, 0, 0),
+            Body::Icmp(_) => (Proto::Icmp, 0, 0),
+            Body::LaterFragment { proto, .. } | Body::Other(proto) => (*proto, 0, 0),
+        };
+        let (key, side) = key(p, proto, src_port, dst_port);
+        let hash = self.store.hash(&key);
+        self.repeats.add(place.at.at, Print::of(place, p, hash, side == Side::B));
         let seen = |payload| Seen {
             at: place.at,
             lane: Lane::new(place.interface, p.vlans),
@@ -88,29 +129,27 @@ impl Partial {
         };
         match &p.body {
             Body::Tcp(t) => {
-                let (key, side) = key(p, Proto::Tcp, t.src_port, t.dst_port);
                 self.fragment(p, t.first_fragment, key, side, place.at);
-                self.add(key, place.at, |pieces| pieces.tcp(&key, side, &seen(t.payload_len), t));
+                let lane = self.lanes.of(place.interface, p.vlans);
+                let long = Long { key: &key, hash, side, at: place.at, lane, tcp: t };
+                let add = |pieces: &mut Pieces| pieces.tcp(&key, side, &seen(t.payload_len), t);
+                if self.store.tcp(&long, MAX_PIECES, add).is_none() {
+                    self.overflow(place.at);
+                }
             }
             Body::Udp(u) => {
-                let (key, side) = key(p, Proto::Udp, u.src_port, u.dst_port);
                 self.fragment(p, u.first_fragment, key, side, place.at);
-                self.add(key, place.at, |pieces| pieces.udp(side, &seen(u.payload_len), u));
+                self.add(&key, hash, place.at, |pieces| pieces.udp(side, &seen(u.payload_len), u));
             }
             Body::Icmp(icmp) => {
-                let proto = if icmp.v6 { Proto::Icmp6 } else { Proto::Icmp };
-                let (key, side) = key(p, proto, 0, 0);
-                self.add(key, place.at, |pieces| pieces.plain(side, &seen(0)));
+                self.add(&key, hash, place.at, |pieces| pieces.plain(side, &seen(0)));
                 self.quote(p.src, place.at, icmp);
             }
             Body::LaterFragment { proto, id } => {
                 let datagram = DatagramKey { src: p.src, dst: p.dst, proto: *proto, id: *id };
                 self.fragments.later(datagram, place.at);
             }
-            Body::Other(proto) => {
-                let (key, side) = key(p, *proto, 0, 0);
-                self.add(key, place.at, |pieces| pieces.plain(side, &seen(0)));
-            }
+            Body::Other(_) => self.add(&key, hash, place.at, |pieces| pieces.plain(side, &seen(0))),
         }
     }
 
@@ -119,8 +158,7 @@ impl Partial {
     fn tunnelled(&mut self, at: Stamp, p: &Packet<'_>) {
         if let Some((key, side)) = flow_of(p) {
             let opens = matches!(&p.body, Body::Tcp(t) if t.opens());
-            let known = self.index.get(&key).and_then(|&i| self.keys.get_mut(i));
-            if let Some((_, pieces)) = known {
+            if let Some(pieces) = self.store.pieces_of(&key) {
                 pieces.tunnelled(side, opens, &self.trail);
             }
             for (_, carrier) in self.trail.iter() {
@@ -145,22 +183,14 @@ impl Partial {
         let (key, quoted) = FlowKey::new(q.proto, point(q.src, q.src_port), point(q.dst, q.dst_port));
         let (v6, ty, code) = (icmp.v6, icmp.ty, icmp.code);
         let quote = Quote { reporter, at, count: 1, v6, ty, code, quoted, seq: q.seq };
-        self.add(key, at, |pieces| pieces.quote(quote));
+        let hash = self.store.hash(&key);
+        self.add(&key, hash, at, |pieces| pieces.quote(quote));
     }
 
     /// Adds something to a key's pieces. In a full store only what begins no key is taken.
-    fn add(&mut self, key: FlowKey, at: Stamp, with: impl FnOnce(&mut Pieces) -> usize) {
-        let found = self.index.get(&key).copied();
-        if found.is_none() && self.pieces >= MAX_PIECES {
-            return self.overflow(at);
-        }
-        let place = found.unwrap_or_else(|| {
-            self.index.insert(key, self.keys.len());
-            self.keys.push((key, Pieces::default()));
-            self.keys.len() - 1
-        });
-        if let Some((_, pieces)) = self.keys.get_mut(place) {
-            self.pieces += with(pieces);
+    fn add(&mut self, key: &FlowKey, hash: u64, at: Stamp, with: impl FnOnce(&mut Pieces) -> usize) {
+        if self.store.add(key, hash, MAX_PIECES, with).is_none() {
+            self.overflow(at);
         }
     }
 
@@ -183,30 +213,55 @@ impl Partial {
         }
         if !shift.is_empty() {
             later.fragments.shift(&shift);
-            later.keys.iter_mut().for_each(|(_, pieces)| pieces.shift(&shift));
         }
         self.repeats.append(later.repeats, &self.frames);
-        for (key, pieces) in later.keys {
-            self.take(key, pieces);
-        }
+        let mut full = Vec::new();
+        self.store.append(later.store, &shift, MAX_PIECES, |at| full.push(at));
+        full.into_iter().for_each(|at| self.overflow(at));
         self.fragments.append(later.fragments);
         self.problems.merge(&later.problems);
         for (input, n) in later.frames {
             *self.frames.entry(input).or_default() += n;
         }
     }
+}
 
-    fn take(&mut self, key: FlowKey, more: Pieces) {
-        if let Some((_, pieces)) = self.index.get(&key).and_then(|&at| self.keys.get_mut(at)) {
-            self.pieces -= pieces.len();
-            pieces.append(&key, more);
-            self.pieces += pieces.len();
-        } else if self.pieces < MAX_PIECES {
-            self.index.insert(key, self.keys.len());
-            self.pieces += more.len();
-            self.keys.push((key, more));
-        } else if let Some(at) = more.first_stamp() {
-            self.overflow(at);
+/// Lanes of the stretch by number: two bytes of a hot record stand for twelve.
+#[derive(Clone, Debug, Default)]
+struct LaneNumbers {
+    known: Vec<(u32, u16)>,
+    /// The one asked for last.
+    last: usize,
+}
+
+impl LaneNumbers {
+    /// Lanes numbered; frames of others go the long way.
+    const MOST: usize = 1024;
+
+    #[inline(always)]
+    fn number(&mut self, interface: u32, tag: u16) -> Option<u16> {
+        if self.known.get(self.last) != Some(&(interface, tag)) {
+            self.last = self.search(interface, tag)?;
+        }
+        u16::try_from(self.last).ok()
+    }
+
+    #[inline(never)]
+    fn search(&mut self, interface: u32, tag: u16) -> Option<usize> {
+        let found = self.known.iter().position(|l| *l == (interface, tag));
+        if found.is_some() || self.known.len() >= Self::MOST {
+            return found;
+        }
+        self.known.push((interface, tag));
+        Some(self.known.len() - 1)
+    }
+
+    /// The number of a decoded packet's lane; none where it has several tags.
+    fn of(&mut self, interface: u32, vlans: Vlans) -> Option<u16> {
+        match vlans.as_slice() {
+            [] => self.number(interface, Glance::UNTAGGED),
+            [tag] => self.number(interface, *tag),
+            _ => None,
         }
     }
 }

@@ -5,12 +5,10 @@
 //! identification says nothing it must have come over another interface or in another encapsulation. What is counted depends on the packets alone,
 //! not on where a stretch was cut: the first and last few are kept, and compared when stretches are appended.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::hash::BuildHasher as _;
-
-use foldhash::fast::FixedState;
+use std::collections::BTreeMap;
 
 use crate::base::{FrameRef, InputId, Problem, ProblemKind, Span, Time};
+use crate::flow::fold;
 use crate::packet::{Body, Packet};
 
 use super::partial::Place;
@@ -24,7 +22,7 @@ const ONE_IN: u64 = 10;
 
 /// What is compared of a packet.
 #[derive(Clone, Copy, Debug)]
-struct Print {
+pub(super) struct Print {
     hash: u64,
     time: Time,
     /// Interface and encapsulation: what differs between two sightings of a packet that carries no identification.
@@ -33,19 +31,42 @@ struct Print {
     unique: bool,
 }
 
+/// What of a packet's contents makes a copy: not the time to live, since a router's copy has one less.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Contents {
+    /// What tells kinds of packets apart, ICMP's type and code, TCP's flags.
+    pub(super) kind: u32,
+    pub(super) id: u16,
+    pub(super) ip_bytes: u32,
+    pub(super) seq: u32,
+    pub(super) ack: u32,
+    pub(super) payload: u32,
+}
+
 impl Print {
-    fn new(place: Place, p: &Packet<'_>) -> Self {
-        let body = match &p.body {
-            Body::Tcp(t) => (1_u8, t.src_port, t.dst_port, t.seq, t.ack, u16::from(t.flags.0), t.payload_len),
-            Body::Udp(u) => (2, u.src_port, u.dst_port, 0, 0, 0, u.payload_len),
-            Body::Icmp(i) => (3, u16::from(i.ty), u16::from(i.code), 0, 0, 0, 0),
-            Body::LaterFragment { .. } => (4, 0, 0, 0, 0, 0, 0),
-            Body::Other(_) => (5, 0, 0, 0, 0, 0, 0),
-        };
-        // Not the time to live: a router's copy has one less.
-        let hash = FixedState::with_seed(0).hash_one((p.src, p.dst, p.id, p.ip_bytes, body));
-        let unique = p.id != 0 && !matches!(p.body, Body::LaterFragment { .. });
+    /// `who` is a hash of the tuple, `from_b` who of the two sent the packet.
+    #[inline(always)]
+    pub(super) fn new(place: Place, who: u64, from_b: bool, c: &Contents) -> Self {
+        const ODD: [u64; 2] = [0x9e37_79b9_7f4a_7c15, 0xd1b5_4a32_d192_ed03];
+        let numbers = u64::from(c.seq) << 32 | u64::from(c.ack);
+        let lengths = u64::from(c.ip_bytes) << 32 | u64::from(c.payload);
+        let rest = u64::from(c.kind) << 17 | u64::from(c.id) << 1 | u64::from(from_b);
+        let hash = fold(fold(who ^ numbers, lengths ^ ODD[0]) ^ rest, ODD[1]);
+        let unique = c.id != 0 && c.kind != LATER_FRAGMENT;
         Self { hash, time: place.at.time, sighting: (place.interface, place.carried), unique }
+    }
+
+    /// The print of a packet on the long way.
+    pub(super) fn of(place: Place, p: &Packet<'_>, who: u64, from_b: bool) -> Self {
+        let common = Contents { id: p.id, ip_bytes: p.ip_bytes, ..Contents::default() };
+        let contents = match &p.body {
+            Body::Tcp(t) => Contents { kind: tcp(t.flags.0), seq: t.seq, ack: t.ack, payload: t.payload_len, ..common },
+            Body::Udp(u) => Contents { kind: 2, payload: u.payload_len, ..common },
+            Body::Icmp(i) => Contents { kind: 3 | u32::from(i.ty) << 8 | u32::from(i.code) << 16, ..common },
+            Body::LaterFragment { .. } => Contents { kind: LATER_FRAGMENT, ..common },
+            Body::Other(_) => Contents { kind: 5, ..common },
+        };
+        Self::new(place, who, from_b, &contents)
     }
 
     fn repeats(&self, before: &Self) -> bool {
@@ -53,6 +74,44 @@ impl Print {
             && (self.unique || self.sighting != before.sighting)
             && before.time <= self.time
             && self.time.since(before.time) <= WITHIN
+    }
+}
+
+/// The kind of a TCP packet with these flags.
+#[inline(always)]
+pub(super) const fn tcp(flags: u8) -> u32 {
+    1 | (flags as u32) << 8
+}
+
+const LATER_FRAGMENT: u32 = 4;
+
+/// The last few packets, in a ring.
+#[derive(Clone, Debug)]
+struct Ring {
+    prints: [Print; NEAR],
+    /// Packets so far.
+    seen: usize,
+}
+
+impl Default for Ring {
+    fn default() -> Self {
+        let none = Print { hash: 0, time: Time::from_nanos(0), interface: 0, unique: false };
+        Self { prints: [none; NEAR], seen: 0 }
+    }
+}
+
+impl Ring {
+    #[inline(always)]
+    fn push(&mut self, print: Print) {
+        if let Some(slot) = self.prints.get_mut(self.seen % NEAR) {
+            *slot = print;
+        }
+        self.seen = self.seen.wrapping_add(1);
+    }
+
+    /// The newest first.
+    fn iter(&self) -> impl DoubleEndedIterator<Item = &Print> {
+        (1..=self.seen.min(NEAR)).filter_map(|back| self.prints.get((self.seen - back) % NEAR))
     }
 }
 
@@ -68,30 +127,28 @@ struct Early {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Repeats {
     first: Vec<Early>,
-    last: VecDeque<Print>,
+    last: Ring,
     /// By input: the first copy and how many.
     counts: BTreeMap<InputId, (u64, u64)>,
 }
 
 impl Repeats {
     /// Takes in the next packet.
-    pub(super) fn add(&mut self, place: Place, p: &Packet<'_>) {
-        let print = Print::new(place, p);
+    pub(super) fn add(&mut self, at: FrameRef, print: Print) {
         let counted = self.last.iter().any(|before| print.repeats(before));
         if counted {
-            self.count(place.at.at);
+            self.count(at);
         }
         if self.first.len() < NEAR {
-            self.first.push(Early { print, at: place.at.at, counted });
+            self.first.push(Early { print, at, counted });
         }
-        self.remember(print);
+        self.last.push(print);
     }
 
-    fn remember(&mut self, print: Print) {
-        if self.last.len() == NEAR {
-            self.last.pop_front();
-        }
-        self.last.push_back(print);
+    /// Takes in a plain packet, which is no copy of one before it but may be copied itself.
+    #[inline(always)]
+    pub(super) fn add_plain(&mut self, print: Print) {
+        self.last.push(print);
     }
 
     fn count(&mut self, at: FrameRef) {
@@ -110,8 +167,7 @@ impl Repeats {
         for (place, early) in later.first.into_iter().enumerate() {
             let at = FrameRef { frame: early.at.frame + shift(&early.at.input), ..early.at };
             // Those of its own stretch it was compared with already.
-            let mut before = self.last.iter().rev().take(NEAR - place);
-            let found = !early.counted && before.any(|b| early.print.repeats(b));
+            let found = !early.counted && self.last.iter().take(NEAR - place).any(|b| early.print.repeats(b));
             if found {
                 self.count(at);
             }
@@ -119,7 +175,7 @@ impl Repeats {
                 self.first.push(Early { at, counted: early.counted || found, ..early });
             }
         }
-        later.last.into_iter().for_each(|print| self.remember(print));
+        later.last.iter().rev().for_each(|print| self.last.push(*print));
     }
 
     /// What is to be told of inputs that have so many frames.

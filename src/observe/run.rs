@@ -3,7 +3,7 @@
 use std::thread;
 
 use crate::base::{InputId, Problem, ProblemKind, RunError, Time, WireText};
-use crate::capture::{CaptureFile, InputMeta, OpenError, SEGMENT_BYTES};
+use crate::capture::{CaptureFile, InputMeta, OpenError};
 
 use super::groups::{Group, Source, groups};
 use super::model::{Hole, InputSummary, Observation};
@@ -15,13 +15,13 @@ use super::workers::{read, read_files};
 pub struct Options {
     /// Worker threads, at least one.
     pub threads: usize,
-    /// Bytes of a segment of a file.
+    /// Bytes of a segment of a file; 0: its length decides.
     pub segment_len: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { threads: thread::available_parallelism().map_or(1, usize::from), segment_len: SEGMENT_BYTES }
+        Self { threads: thread::available_parallelism().map_or(1, usize::from), segment_len: 0 }
     }
 }
 
@@ -62,7 +62,7 @@ pub fn observe(inputs: Vec<Input>, options: &Options) -> Result<Observation, Run
 
 /// An observation point as far as its groups were appended.
 #[derive(Default)]
-struct Point {
+pub(super) struct Point {
     partial: Partial,
     inputs: Vec<InputSummary>,
     problems: Vec<Problem>,
@@ -81,7 +81,7 @@ impl Point {
         self.inputs.push(InputSummary::unread(input, &error.name));
     }
 
-    fn append(&mut self, group: Group<'_>) {
+    pub(super) fn append(&mut self, group: Group<'_>) {
         let read = group.read();
         if let (Some(last), Some(first)) = (self.last, read.metas.iter().filter_map(|(_, m)| m.first()).min())
             && first > last
@@ -106,7 +106,7 @@ impl Point {
         }
     }
 
-    fn finish(mut self) -> Observation {
+    pub(super) fn finish(mut self) -> Observation {
         self.problems.into_iter().for_each(|p| self.partial.problem(p));
         self.inputs.sort_by_key(|i| i.input);
         let mut seen = self.partial.finish(self.inputs, self.holes);

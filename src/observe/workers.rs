@@ -8,8 +8,8 @@ use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use crate::base::Time;
-use crate::capture::{CaptureFile, Event, FrameSource, InputMeta, Reader, SegmentReport};
+use crate::base::{Problem, Time};
+use crate::capture::{CaptureFile, Frame, InputMeta, Reader, SegmentReport, Sink, segment_len};
 
 use super::partial::Partial;
 
@@ -33,21 +33,33 @@ impl Stretch {
     }
 }
 
-/// Reads a source to its end.
-pub(super) fn read(reader: &mut dyn FrameSource) -> Stretch {
-    let mut partial = Partial::default();
-    let mut span: Option<(Time, Time)> = None;
-    while let Some(event) = reader.next() {
-        match event {
-            Event::Frame(frame) => {
-                span = Some(span.map_or((frame.time, frame.time), |(a, b)| (a.min(frame.time), b.max(frame.time))));
-                partial.frame(&frame);
-            }
-            Event::Problem(problem) => partial.problem(problem),
-        }
+/// What frames are put into.
+#[derive(Default)]
+struct Taking {
+    partial: Partial,
+    span: Option<(Time, Time)>,
+}
+
+impl Sink for Taking {
+    #[inline(always)]
+    fn frame(&mut self, frame: &Frame<'_>) {
+        let (first, last) = self.span.unwrap_or((frame.time, frame.time));
+        self.span = Some((first.min(frame.time), last.max(frame.time)));
+        self.partial.frame(frame);
     }
-    let meta = reader.finish();
+
+    fn problem(&mut self, problem: Problem) {
+        self.partial.problem(problem);
+    }
+}
+
+/// Reads a source to its end.
+pub(super) fn read(reader: &mut Reader) -> Stretch {
+    let mut taking = Taking::default();
+    let meta = reader.each(&mut taking);
+    let Taking { mut partial, span } = taking;
     partial.set_frames(meta.input, meta.packets);
+    partial.settle();
     Stretch { partial, meta, span }
 }
 
@@ -104,12 +116,18 @@ impl Fold {
 /// Cuts files into segments.
 struct Cutter<'a> {
     files: &'a [CaptureFile],
+    /// Bytes of a segment; 0 where a file's length decides.
     segment: u64,
 }
 
 impl Cutter<'_> {
     fn segments(&self, file: &CaptureFile) -> u64 {
-        file.len().filter(|_| file.is_segmentable()).map_or(1, |len| len.div_ceil(self.segment).max(1))
+        file.len().filter(|_| file.is_segmentable()).map_or(1, |len| len.div_ceil(self.bytes(file)).max(1))
+    }
+
+    /// Bytes of a file's segments.
+    fn bytes(&self, file: &CaptureFile) -> u64 {
+        if self.segment > 0 { self.segment } else { segment_len(file.len().unwrap_or(0)) }
     }
 
     fn slots(&self) -> impl Iterator<Item = Slot> + '_ {
@@ -119,14 +137,14 @@ impl Cutter<'_> {
     /// Where a segment ends; the last one takes whatever the file has grown by.
     fn end(&self, file: &CaptureFile, segment: u64) -> u64 {
         let last = segment + 1 >= self.segments(file);
-        if last { u64::MAX } else { (segment + 1).saturating_mul(self.segment) }
+        if last { u64::MAX } else { (segment + 1).saturating_mul(self.bytes(file)) }
     }
 
     fn task(&self, slot: Slot) -> Option<Task> {
         let file = self.files.get(slot.0)?;
         let start = match slot.1 {
             0 => file.first_segment(),
-            n => file.guess(n.saturating_mul(self.segment)),
+            n => file.guess(n.saturating_mul(self.bytes(file))),
         };
         Some(Task { slot, reader: file.read_segment(start, self.end(file, slot.1))? })
     }
@@ -141,7 +159,7 @@ impl Cutter<'_> {
 /// Reads files, each into one stretch, in the order given; `None` for what is no regular file.
 pub(super) fn read_files(files: &[CaptureFile], threads: usize, segment: u64) -> Vec<Option<Stretch>> {
     let threads = threads.max(1);
-    let cutter = Cutter { files, segment: segment.max(1) };
+    let cutter = Cutter { files, segment };
     let window = threads * 2;
     let mut folds: Vec<Fold> = files.iter().map(|_| Fold::default()).collect();
     thread::scope(|scope| {

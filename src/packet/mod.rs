@@ -7,6 +7,7 @@ mod carrier;
 mod decode;
 mod ether;
 mod geneve;
+mod glance;
 mod gre;
 mod gtp;
 mod icmp;
@@ -28,5 +29,6 @@ mod vxlan;
 
 pub use carrier::{Carrier, Encapsulation, Trail};
 pub use decode::{Decoded, decode, decode_along};
+pub(crate) use glance::{Addresses, Glance, glance};
 pub use issue::Issue;
 pub use view::{Body, Icmp, Packet, Quoted, Tcp, TcpFlags, Udp, Vlans};

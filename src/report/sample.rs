@@ -27,6 +27,7 @@ fn requirement(rule: &str, from: &[&str], to: &str, service: &str, outcome: Outc
         outcome,
         cause: None,
         reason: "3 of 3 connections were established".into(),
+        path: None,
         symptom: None,
         next_step: None,
         disagreement: None,
@@ -87,6 +88,7 @@ pub(super) fn flow(id: &str, orig: (&str, &str, u16), resp: (&str, &str, u16), f
         input: "restore.pcap".into(),
         first_frame: frame,
         observation_point: None,
+        connection: None,
         display_filter: format!(
             "tcp.port == {} && tcp.port == {} && ip.addr == {} && ip.addr == {}",
             orig.2, resp.2, orig.1, resp.1
@@ -148,6 +150,7 @@ fn base(verdict: Verdict, headline: &str) -> Report {
         inferred_roles: Vec::new(),
         exceptions: Vec::new(),
         captures: vec![capture()],
+        clocks: Vec::new(),
         observation_points: vec![Point {
             name: "mnt01".into(),
             inferred: false,

@@ -68,6 +68,7 @@ pub fn render(report: &Report, style: &Style) -> String {
     coverage(&mut page, report);
     captures::captures(&mut page, report, &clock);
     captures::sight(&mut page, report);
+    captures::clocks(&mut page, report);
     traffic::all(&mut page, report, &clock);
     limits(&mut page, report);
     made_by(&mut page, report);

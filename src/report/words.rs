@@ -27,6 +27,7 @@ impl Cause {
             Self::Withdrawn => "withdrawn by the originator",
             Self::MapperPortUntried => "a port named by the endpoint mapper was never tried",
             Self::Opaque => "hidden by encapsulation",
+            Self::Clocks => "order of events not known",
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod advice;
 mod exceptions;
+mod filter;
 mod hosts;
 mod load;
 mod model;
@@ -9,5 +10,6 @@ mod points;
 mod times;
 
 pub use crate::config::{ConfigError, LoadError, nearest};
+pub use filter::{capture_filters, hides_nothing, widened};
 pub use load::load;
 pub use model::{Allow, AllowPeer, Change, Host, HostId, Override, Place, PointDecl, Site, Window};

@@ -2,7 +2,9 @@
 
 use super::classify::{Classifier, overlaps_window};
 use super::expand::expand;
+use super::joined::Joined;
 use super::judged::Judged;
+use super::places::{How, Link, Places};
 use super::points::PointView;
 use super::presence::Evidence;
 use super::record::flow_record;
@@ -14,33 +16,40 @@ use super::sound::{Ground, unseen_bytes};
 use super::summary;
 use super::who::Who;
 use super::{Case, disagree, exposure, mapper};
-use crate::base::{PortSet, Time};
+use std::net::SocketAddr;
+
+use crate::base::{Known, PortSet, Time};
 use crate::matrix::RuleSet;
 use crate::observe::PairIndex;
 use crate::report::{
-    Capture, Class, ClassCounts, FlowRecord, HostUsed, InferredRole, LossUsed, MatrixUsed, Point, Report, SCHEMA,
-    SetUsed, SiteUsed, Tool,
+    Capture, Class, ClassCounts, ClockOffset, Connection, FlowRecord, HostUsed, InferredRole, LossUsed, MatchedBy,
+    MatrixUsed, Point, Report, SCHEMA, SeenAlso, SetUsed, SiteUsed, Tool,
 };
 use crate::site::Site;
 
 /// Judges a case with a given or inferred site.
 pub(super) fn judge(case: &Case<'_>, site: &Site, ports: &PortSet, inferred: Option<Vec<InferredRole>>) -> Report {
-    let at = case.points.iter().filter_map(|p| p.observation.last()).max();
-    let rules = Rules::new(case.matrix, site, at);
     let who = Who::new(site);
+    let places = Places::new(&who, case.points);
+    let last = |(i, p): (usize, &super::PointSeen)| Some(places.common(i, p.observation.last()?).0);
+    let at = case.points.iter().enumerate().filter_map(last).max();
+    let rules = Rules::new(case.matrix, site, at);
     let points: Vec<PointView<'_>> = case.points.iter().map(|p| PointView::new(&who, p)).collect();
-    let (seen, unrelated) = look(&who, &rules, ports, &points, at);
-    let settled = settle(site, &rules, &points, &seen, inferred.is_some());
-    let refused = disagree::refused(&seen);
+    let (seen, unrelated) = look(&who, &rules, ports, &points, &places, at);
+    let joined = Joined::new(&seen);
+    let settled = settle(site, &rules, &points, (&places, &joined), &seen, inferred.is_some());
+    let refused = disagree::refused(&joined, &seen);
     let judged = Judged {
         case,
         site,
         rules: &rules,
         points: &points,
+        places: &places,
+        joined: &joined,
         seen: &seen,
         settled: &settled,
         refused: &refused,
-        classes: classes(&seen, unrelated),
+        classes: classes(&joined, &seen, unrelated),
         at,
         inferred: inferred.is_some(),
     };
@@ -53,22 +62,23 @@ fn look<'a>(
     rules: &Rules<'a>,
     ports: &PortSet,
     points: &[PointView<'a>],
+    places: &Places,
     at: Option<Time>,
 ) -> (Vec<Seen<'a>>, u64) {
     let (mut seen, mut unrelated) = (Vec::new(), 0u64);
     let classifier = Classifier { site: who.site(), rules, at };
     for (index, point) in points.iter().enumerate() {
         let pairs = PairIndex::new(point.observation);
-        let lens = Lens { who, classifier: &classifier, ports, point, index, pairs: &pairs };
-        for flow in &point.observation.flows {
-            match lens.look(flow) {
+        let lens = Lens { who, classifier: &classifier, ports, point, index, pairs: &pairs, places };
+        for (i, flow) in point.observation.flows.iter().enumerate() {
+            match lens.look(i, flow) {
                 Some(s) => seen.push(s),
                 None => unrelated += 1,
             }
         }
     }
     // One order over all points: by time, then point, so that "first" and "later" mean what they say.
-    seen.sort_by_key(|s| (s.first().time, s.point, s.first().at));
+    seen.sort_by_key(|s| (s.began(), s.point, s.first().at));
     (seen, unrelated)
 }
 
@@ -76,13 +86,16 @@ fn settle<'a>(
     site: &'a Site,
     rules: &Rules<'a>,
     points: &[PointView<'a>],
+    (places, joined): (&Places, &Joined),
     seen: &[Seen<'a>],
     no_site: bool,
 ) -> Vec<Settled> {
     let in_window = |s: &Seen<'_>| overlaps_window(site, s);
-    let evidence = Evidence::new(seen, named_ports(site, seen), &in_window);
-    let under_way = seen.iter().find(|s| s.headless() && is_restore_step(s));
-    let ground = Ground { site, points, no_site, under_way };
+    let evidence = Evidence::new(seen, (places, joined), named_ports(site, seen), &in_window);
+    // What another place saw from its beginning is no restore already under way.
+    let begun = |s: &Seen<'_>| joined.elsewhere(seen, s).iter().any(|o| !o.headless());
+    let under_way = seen.iter().find(|s| s.headless() && is_restore_step(s) && !begun(s));
+    let ground = Ground { site, points, places, joined, no_site, under_way };
     Settler::new(site, rules, seen, &ground, &evidence).settle(expand(rules, site))
 }
 
@@ -91,9 +104,9 @@ pub(super) fn is_restore_step(s: &Seen<'_>) -> bool {
     s.class.class == Class::Expected && s.class.restore_step
 }
 
-fn classes(seen: &[Seen<'_>], unrelated: u64) -> ClassCounts {
+fn classes(joined: &Joined, seen: &[Seen<'_>], unrelated: u64) -> ClassCounts {
     let mut c = ClassCounts { unrelated, ..ClassCounts::default() };
-    for s in seen {
+    for s in seen.iter().filter(|s| joined.counts(seen, s)) {
         match s.class.class {
             Class::Expected => c.expected += 1,
             Class::Related => c.related += 1,
@@ -126,6 +139,7 @@ fn report(j: &Judged<'_, '_>, inferred_roles: Vec<InferredRole>) -> Report {
         exceptions,
         captures: captures(j),
         observation_points: points(j),
+        clocks: clocks(j),
         requirements: j.settled.iter().map(|s| requirement(j, s)).collect(),
         disagreements: disagree::disagreements(j),
         endpoint_mapper: mapper::story(j),
@@ -209,6 +223,50 @@ fn points(j: &Judged<'_, '_>) -> Vec<Point> {
         .collect()
 }
 
+/// What other places saw of a flow's connection.
+fn connection(j: &Judged<'_, '_>, s: &Seen<'_>) -> Option<Connection> {
+    let number = s.connection?;
+    let members = j.places.members(number);
+    let how = |point: usize| members.iter().find(|((p, _), _)| *p == point).map(|(_, how)| *how);
+    let also = j.elsewhere(s).into_iter().filter_map(|o| {
+        let (orig, resp) = (o.flow.point(o.direction.orig), o.flow.point(o.direction.orig.other()));
+        let point = j.points.get(o.point)?;
+        let input = point.observation.inputs.iter().find(|i| i.input == o.flow.first.at.input);
+        Some(SeenAlso {
+            observation_point: point.name.clone(),
+            matched_by: match how(o.point).max(how(s.point))? {
+                How::Isn => MatchedBy::Isn,
+                How::Payload => MatchedBy::FirstPayload,
+                How::Tuple => MatchedBy::Tuple,
+            },
+            orig: SocketAddr::new(orig.addr, orig.port).to_string(),
+            resp: SocketAddr::new(resp.addr, resp.port).to_string(),
+            input: input.map(|i| i.name.clone()).unwrap_or_default(),
+            first_frame: o.flow.first.at.frame,
+            first: o.flow.first.time,
+        })
+    });
+    Some(Connection { number: number as u64, counts: j.counts(s), also: also.collect() })
+}
+
+/// How the clocks of each two places differ.
+fn clocks(j: &Judged<'_, '_>) -> Vec<ClockOffset> {
+    let name = |i: usize| j.points.get(i).map(|p| p.name.clone()).unwrap_or_default();
+    let known = |link: Option<&Link>, value: fn(&Link) -> i64| link.map_or(Known::Unknown, |l| Known::Known(value(l)));
+    j.places
+        .pairs()
+        .map(|(p, q, link)| ClockOffset {
+            of: name(q),
+            against: name(p),
+            ahead_nanos: known(link, Link::ahead),
+            uncertainty_nanos: link.map_or(Known::Unknown, |l| Known::Known(l.uncertainty().as_nanos())),
+            drift_ppb: known(link, Link::drift),
+            connections: link.map_or(0, |l| l.connections() as u64),
+            reference: name(j.places.reference()),
+        })
+        .collect()
+}
+
 /// A flow's record with what the matrix says of it.
 fn record(j: &Judged<'_, '_>, s: &Seen<'_>) -> FlowRecord {
     let inputs = j.points.get(s.point).map(|p| p.observation.inputs.as_slice()).unwrap_or_default();
@@ -232,6 +290,7 @@ fn record(j: &Judged<'_, '_>, s: &Seen<'_>) -> FlowRecord {
             r.rules.push(id);
         }
     }
+    r.connection = connection(j, s);
     r.observation_point = (j.points.len() > 1).then(|| j.points.get(s.point).map(|p| p.name.clone())).flatten();
     r
 }

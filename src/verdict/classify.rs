@@ -251,7 +251,7 @@ impl Classifier<'_, '_> {
 
 /// Whether a flow overlaps a declared window; true where none is declared.
 pub(super) fn overlaps_window(site: &Site, s: &Seen<'_>) -> bool {
-    site.windows.is_empty() || site.windows.iter().any(|w| s.flow.first.time <= w.to && s.flow.last.time >= w.from)
+    site.windows.is_empty() || site.windows.iter().any(|w| s.began() <= w.to && s.ended() >= w.from)
 }
 
 /// The protocol that confirms what a port carries; the vendor's own cannot be told.

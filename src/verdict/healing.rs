@@ -1,7 +1,9 @@
 //! What a later success makes good: per pair of hosts, by the measure of the rule.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::places::Places;
 use super::seen::Seen;
 use super::who::Peer;
 use crate::base::Time;
@@ -44,54 +46,101 @@ impl Interfaces {
     }
 }
 
-/// Successes on one service, so that each failure finds its healer at once.
-#[derive(Debug, Default)]
-pub(super) struct Healers {
-    /// Last success on a port.
-    port: BTreeMap<(Pair, u16), Time>,
-    /// Last success on any port.
-    any: BTreeMap<Pair, Time>,
-    /// The latest first use among ports that have had a success.
-    fresh: BTreeMap<Pair, Time>,
+/// Whether a later success made a failure good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Healed {
+    /// None came later.
+    No,
+    /// There is one, at a place whose clock cannot be compared that closely.
+    Unknown,
+    /// One came later.
+    Yes,
 }
 
-impl Healers {
-    /// From all attempts and those of them that worked.
-    pub(super) fn new<'s>(all: &[&'s Seen<'s>], works: &[&'s Seen<'s>]) -> Self {
-        let mut healers = Self::default();
-        let mut first = BTreeMap::<(Pair, u16), Time>::new();
+/// A moment per point: the last or the first of several.
+type ByPoint = BTreeMap<usize, Time>;
+
+/// Successes on one service, so that each failure finds its healer at once.
+#[derive(Debug)]
+pub(super) struct Healers<'p> {
+    places: &'p Places,
+    /// Last success on a port.
+    port: BTreeMap<(Pair, u16), ByPoint>,
+    /// Last success on any port.
+    any: BTreeMap<Pair, ByPoint>,
+    /// First use of each port that has had a success.
+    fresh: BTreeMap<Pair, BTreeMap<u16, ByPoint>>,
+}
+
+impl<'p> Healers<'p> {
+    /// From all attempts and those of them that worked, each at every point that saw it.
+    pub(super) fn new<'s>(places: &'p Places, all: &[&'s Seen<'s>], works: &[&'s Seen<'s>]) -> Self {
+        let mut first = BTreeMap::<(Pair, u16), ByPoint>::new();
         for s in all {
-            let t = first.entry((s.pair, s.port())).or_insert_with(|| s.began());
-            *t = (*t).min(s.began());
+            let (point, t) = s.moment();
+            let slot = first.entry((s.pair, s.port())).or_default().entry(point).or_insert(t);
+            *slot = (*slot).min(t);
         }
+        let mut healers = Self { places, port: BTreeMap::new(), any: BTreeMap::new(), fresh: BTreeMap::new() };
         for s in works {
             let key = (s.pair, s.port());
-            later(&mut healers.port, key, s.began());
-            later(&mut healers.any, s.pair, s.began());
-            first.get(&key).into_iter().for_each(|&t| later(&mut healers.fresh, s.pair, t));
+            later(healers.port.entry(key).or_default(), s.moment());
+            later(healers.any.entry(s.pair).or_default(), s.moment());
+            if let Some(first) = first.get(&key) {
+                healers.fresh.entry(s.pair).or_default().entry(s.port()).or_insert_with(|| first.clone());
+            }
         }
         healers
     }
 
-    /// Whether a later success of the same pair shows that what `f` was for did work.
-    pub(super) fn heal(&self, f: &Seen<'_>, healing: Healing, named: &Interfaces) -> bool {
-        let after = |t: Option<&Time>| t.is_some_and(|t| *t >= f.began());
-        let on_port = |port| after(self.port.get(&(f.pair, port)));
-        on_port(f.port())
-            || match healing {
-                Healing::SamePort => false,
-                Healing::Range => after(self.any.get(&f.pair)),
-                Healing::Mapper => match named.like(f.pair, f.port()) {
-                    Some(ports) => ports.into_iter().any(on_port),
-                    None => after(self.any.get(&f.pair)),
-                },
-                // A port in use before the failure belongs to another component.
-                Healing::NextFree => after(self.fresh.get(&f.pair)),
+    /// Whether a later success of the same pair shows that what `f` was for did work. `f` is every point's flow of the failed
+    /// connection.
+    pub(super) fn heal(&self, f: &[&Seen<'_>], healing: Healing, named: &Interfaces) -> Healed {
+        let Some(lead) = f.first() else { return Healed::No };
+        let pair = lead.pair;
+        let any = || self.any.get(&pair).map_or(Healed::No, |t| self.after(t, f));
+        let on_port = |port| self.port.get(&(pair, port)).map_or(Healed::No, |t| self.after(t, f));
+        let more = || match healing {
+            Healing::SamePort => Healed::No,
+            Healing::Range => any(),
+            Healing::Mapper => match named.like(pair, lead.port()) {
+                Some(ports) => ports.into_iter().map(on_port).max().unwrap_or(Healed::No),
+                None => any(),
+            },
+            // A port in use before the failure belongs to another component.
+            Healing::NextFree => {
+                let ports = self.fresh.get(&pair).into_iter().flat_map(BTreeMap::values);
+                ports.map(|first| self.never_before(first, f)).max().unwrap_or(Healed::No)
             }
+        };
+        match on_port(lead.port()) {
+            Healed::Yes => Healed::Yes,
+            own => own.max(more()),
+        }
+    }
+
+    /// Whether one of these moments came after a failure.
+    fn after(&self, moments: &ByPoint, f: &[&Seen<'_>]) -> Healed {
+        moments.iter().map(|(point, t)| self.follows((*point, *t), f)).max().unwrap_or(Healed::No)
+    }
+
+    /// Whether each of these moments did.
+    fn never_before(&self, moments: &ByPoint, f: &[&Seen<'_>]) -> Healed {
+        moments.iter().map(|(point, t)| self.follows((*point, *t), f)).min().unwrap_or(Healed::No)
+    }
+
+    /// Whether a moment came after a failure, as far as any point that saw the failure can tell.
+    fn follows(&self, moment: (usize, Time), f: &[&Seen<'_>]) -> Healed {
+        let own = f.iter().find(|s| s.point == moment.0);
+        let told = match own {
+            Some(s) => Some(moment.1.cmp(&s.flow.first.time)),
+            None => f.iter().find_map(|s| self.places.order(moment, s.moment())),
+        };
+        told.map_or(Healed::Unknown, |o| if o == Ordering::Less { Healed::No } else { Healed::Yes })
     }
 }
 
-fn later<K: Ord>(map: &mut BTreeMap<K, Time>, key: K, t: Time) {
-    let slot = map.entry(key).or_insert(t);
+fn later(moments: &mut ByPoint, (point, t): (usize, Time)) {
+    let slot = moments.entry(point).or_insert(t);
     *slot = (*slot).max(t);
 }

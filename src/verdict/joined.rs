@@ -3,46 +3,27 @@
 use std::collections::BTreeMap;
 
 use super::seen::{Seen, Worked};
-use super::who::Peer;
-use crate::flow::{FlowKey, Side};
 use crate::report::Cause;
-
-type Tuple = (FlowKey, Side, Option<u32>);
-type Translated = (Peer, Peer, u16, u32);
 
 /// Groups flows by connection and leaves of each group those that say most: where one point saw it work, it worked; a failure
 /// that somebody reported says more than silence, and silence more than nothing.
 pub(super) fn join(seen: &[Seen<'_>], attempts: Vec<(usize, Worked)>) -> Vec<(usize, Worked)> {
-    let mut groups: Vec<Vec<(usize, Worked)>> = Vec::new();
-    let mut by_tuple = BTreeMap::<Tuple, usize>::new();
-    let mut by_hosts = BTreeMap::<Translated, usize>::new();
-    for (i, worked) in attempts {
-        let Some(s) = seen.get(i) else { continue };
-        let isn = s.flow.syns.first().map(|r| r.isn);
-        let tuple = (s.flow.key, s.direction.orig, isn);
-        let hosts = isn.map(|isn| (s.pair.0, s.pair.1, s.port(), isn));
-        let candidates = [by_tuple.get(&tuple), hosts.as_ref().and_then(|h| by_hosts.get(h))];
-        let home =
-            candidates.into_iter().flatten().copied().find(|&g| groups.get(g).is_some_and(|g| belongs(seen, g, s)));
-        let at = home.unwrap_or(groups.len());
-        match groups.get_mut(at) {
-            Some(group) => group.push((i, worked)),
-            None => groups.push(vec![(i, worked)]),
-        }
-        by_tuple.entry(tuple).or_insert(at);
-        if let Some(hosts) = hosts {
-            by_hosts.entry(hosts).or_insert(at);
+    let mut kept: Vec<(usize, Worked)> = Vec::new();
+    let mut home = BTreeMap::<usize, usize>::new();
+    for one in attempts {
+        let Some(connection) = seen.get(one.0).map(|s| s.connection) else { continue };
+        let known = connection.and_then(|c| home.get(&c)).and_then(|&at| kept.get_mut(at));
+        match known {
+            Some(best) if rank(best) < rank(&one) => *best = one,
+            Some(_) => {}
+            None => {
+                connection.into_iter().for_each(|c| home.insert(c, kept.len()).map_or((), drop));
+                kept.push(one);
+            }
         }
     }
-    let mut kept: Vec<(usize, Worked)> = groups.into_iter().filter_map(|g| g.into_iter().max_by_key(rank)).collect();
     kept.sort_by_key(|(i, _)| *i);
     kept
-}
-
-/// Whether a flow is a group's connection, seen at a point that the group does not have.
-fn belongs(seen: &[Seen<'_>], group: &[(usize, Worked)], s: &Seen<'_>) -> bool {
-    let mut members = group.iter().filter_map(|(i, _)| seen.get(*i));
-    members.clone().all(|m| m.point != s.point) && members.any(|m| m.same_connection(s))
 }
 
 /// How much a flow says, then the earlier one.
@@ -58,13 +39,36 @@ fn rank((i, worked): &(usize, Worked)) -> (u8, std::cmp::Reverse<usize>) {
     (weight, std::cmp::Reverse(*i))
 }
 
-/// What other points saw of a connection: the first flow of each.
-pub(super) fn elsewhere<'s, 'a>(seen: &'s [Seen<'a>], s: &Seen<'_>) -> Vec<&'s Seen<'a>> {
-    let mut found: Vec<&Seen<'a>> = Vec::new();
-    for other in seen.iter().filter(|o| o.point != s.point && o.same_connection(s)) {
-        if found.iter().all(|f| f.point != other.point) {
-            found.push(other);
+/// Flows of connections that several points saw.
+#[derive(Debug, Default)]
+pub(super) struct Joined {
+    /// Indices of flows, in the order of time.
+    by_connection: BTreeMap<usize, Vec<usize>>,
+}
+
+impl Joined {
+    pub(super) fn new(seen: &[Seen<'_>]) -> Self {
+        let mut all = Self::default();
+        for (i, s) in seen.iter().enumerate() {
+            s.connection.into_iter().for_each(|c| all.by_connection.entry(c).or_default().push(i));
         }
+        all
     }
-    found
+
+    fn of(&self, s: &Seen<'_>) -> &[usize] {
+        s.connection.and_then(|c| self.by_connection.get(&c)).map_or(&[], Vec::as_slice)
+    }
+
+    /// What other points saw of a connection.
+    pub(super) fn elsewhere<'s, 'a>(&self, seen: &'s [Seen<'a>], s: &Seen<'_>) -> Vec<&'s Seen<'a>> {
+        self.of(s).iter().filter_map(|&i| seen.get(i)).filter(|o| o.point != s.point).collect()
+    }
+
+    /// Whether a flow is the one of its connection that counts: what speaks another protocol than its rule's, else what was seen from
+    /// its beginning, else what is explained best, else the first.
+    pub(super) fn counts(&self, seen: &[Seen<'_>], s: &Seen<'_>) -> bool {
+        let all = self.of(s).iter().filter_map(|&i| seen.get(i));
+        let best = all.min_by_key(|o| (!o.class.is_wrong_protocol(), !o.certain(), o.explained()));
+        best.is_none_or(|best| best.point == s.point)
+    }
 }

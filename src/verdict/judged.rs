@@ -1,6 +1,8 @@
 //! A case with everything decided: what the summary and the requirements are told from.
 
 use super::Case;
+use super::joined::Joined;
+use super::places::Places;
 use super::points::PointView;
 use super::rules::Rules;
 use super::seen::Seen;
@@ -16,6 +18,8 @@ pub(super) struct Judged<'a, 'p> {
     pub(super) site: &'a Site,
     pub(super) rules: &'p Rules<'a>,
     pub(super) points: &'p [PointView<'a>],
+    pub(super) places: &'p Places,
+    pub(super) joined: &'p Joined,
     pub(super) seen: &'p [Seen<'a>],
     pub(super) settled: &'p [Settled],
     /// Indices of flows in which one peer would not go on with the other.
@@ -32,7 +36,18 @@ impl Judged<'_, '_> {
     }
 
     pub(super) fn unexpected(&self, fails: bool) -> impl Iterator<Item = &Seen<'_>> {
-        self.seen.iter().filter(move |s| s.class.unexpected.is_some_and(|k| k.fails() == fails))
+        let kind = move |s: &&Seen<'_>| s.class.unexpected.is_some_and(|k| k.fails() == fails);
+        self.seen.iter().filter(kind).filter(|s| self.counts(s))
+    }
+
+    /// What other points saw of a connection.
+    pub(super) fn elsewhere(&self, s: &Seen<'_>) -> Vec<&Seen<'_>> {
+        self.joined.elsewhere(self.seen, s)
+    }
+
+    /// Whether a flow is the one of its connection that counts.
+    pub(super) fn counts(&self, s: &Seen<'_>) -> bool {
+        self.joined.counts(self.seen, s)
     }
 
     /// Flows in which the peers disagree.

@@ -16,6 +16,8 @@ mod infer;
 mod joined;
 mod judged;
 mod mapper;
+mod path;
+mod places;
 mod points;
 mod presence;
 mod record;

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::expand::Demand;
-use super::healing::{Healers, Interfaces, Named, Pair};
-use super::joined::join;
+use super::healing::{Healed, Healers, Interfaces, Named, Pair};
+use super::joined::{Joined, join};
+use super::places::Places;
 use super::seen::{Seen, Worked};
 use super::who::Peer;
 use crate::base::{Proto, Service, Time};
@@ -46,11 +47,13 @@ struct Attempts {
     healed: Vec<usize>,
     wrong: Vec<usize>,
     open: Vec<(usize, Cause)>,
+    /// Failed, and a success at another place may have come before or after.
+    unsure: Vec<(usize, Cause)>,
 }
 
 impl Attempts {
     fn all(&self) -> Vec<usize> {
-        let open = self.open.iter().map(|(i, _)| *i);
+        let open = self.open.iter().chain(&self.unsure).map(|(i, _)| *i);
         let failed = self.failed.iter().map(|(i, _)| *i);
         self.works
             .iter()
@@ -66,30 +69,38 @@ impl Attempts {
 /// Everything presence is decided from.
 pub(super) struct Evidence<'a, 'p> {
     seen: &'p [Seen<'a>],
+    places: &'p Places,
     named: Vec<Named>,
     interfaces: Interfaces,
     /// Whether a flow lies in the declared windows.
     in_window: &'p dyn Fn(&Seen<'_>) -> bool,
     /// Flows by pair, in their order.
     by_pair: BTreeMap<Pair, Vec<usize>>,
-    /// When a port that the mapper named was last in use.
-    tried: BTreeMap<(Pair, u16), Time>,
+    /// When a port that the mapper named was last in use, by point.
+    tried: BTreeMap<(Pair, u16), BTreeMap<usize, Time>>,
+    joined: &'p Joined,
 }
 
 impl<'a, 'p> Evidence<'a, 'p> {
-    pub(super) fn new(seen: &'p [Seen<'a>], named: Vec<Named>, in_window: &'p dyn Fn(&Seen<'_>) -> bool) -> Self {
+    pub(super) fn new(
+        seen: &'p [Seen<'a>],
+        (places, joined): (&'p Places, &'p Joined),
+        named: Vec<Named>,
+        in_window: &'p dyn Fn(&Seen<'_>) -> bool,
+    ) -> Self {
         let mut by_pair = BTreeMap::<Pair, Vec<usize>>::new();
         for (i, s) in seen.iter().enumerate() {
             by_pair.entry(s.pair).or_default().push(i);
         }
-        let mut tried: BTreeMap<(Pair, u16), Time> =
-            named.iter().map(|n| (((n.asker, n.host), n.port), Time::from_nanos(i64::MIN))).collect();
+        let mut tried: BTreeMap<(Pair, u16), BTreeMap<usize, Time>> =
+            named.iter().map(|n| (((n.asker, n.host), n.port), BTreeMap::new())).collect();
         for s in seen {
-            if let Some(last) = tried.get_mut(&(s.pair, s.port())) {
+            if let Some(points) = tried.get_mut(&(s.pair, s.port())) {
+                let last = points.entry(s.point).or_insert(s.flow.last.time);
                 *last = (*last).max(s.flow.last.time);
             }
         }
-        Self { seen, interfaces: Interfaces::new(&named), named, in_window, by_pair, tried }
+        Self { seen, places, interfaces: Interfaces::new(&named), named, in_window, by_pair, tried, joined }
     }
 
     /// Decides a demand on a rule's port from flows alone.
@@ -123,13 +134,24 @@ impl<'a, 'p> Evidence<'a, 'p> {
             }
         }
         let all: Vec<&Seen<'_>> = mine.iter().map(|(_, s)| *s).collect();
-        let works: Vec<&Seen<'_>> = out.works.iter().filter_map(|&i| self.seen.get(i)).collect();
-        let healers = Healers::new(&all, &works);
-        let healed = |i: usize| self.seen.get(i).is_some_and(|f| healers.heal(f, healing, &self.interfaces));
-        let (good, failed): (Vec<_>, Vec<_>) = out.failed.into_iter().partition(|(i, _)| healed(*i));
-        out.failed = failed;
-        out.healed = good.into_iter().map(|(i, _)| i).collect();
+        let works: Vec<&Seen<'_>> = out.works.iter().flat_map(|&i| self.everywhere(i)).collect();
+        let healers = Healers::new(self.places, &all, &works);
+        for (i, cause) in std::mem::take(&mut out.failed) {
+            match healers.heal(&self.everywhere(i), healing, &self.interfaces) {
+                Healed::Yes => out.healed.push(i),
+                Healed::Unknown => out.unsure.push((i, cause)),
+                Healed::No => out.failed.push((i, cause)),
+            }
+        }
         out
+    }
+
+    /// A flow, and what other points saw of its connection.
+    fn everywhere(&self, i: usize) -> Vec<&Seen<'a>> {
+        let Some(own) = self.seen.get(i) else { return Vec::new() };
+        let mut all = vec![own];
+        all.extend(self.joined.elsewhere(self.seen, own));
+        all
     }
 
     /// Flows that ask for a service of a demand, in their order.
@@ -178,7 +200,15 @@ impl<'a, 'p> Evidence<'a, 'p> {
             };
             service.contains(Proto::Tcp, n.port) && responds && self.seen.get(n.flow).is_some_and(|s| d.is_between(s))
         };
-        let tried = |n: &Named| self.tried.get(&((n.asker, n.host), n.port)).is_some_and(|last| *last >= n.at);
+        // Use at a time that cannot be compared may have come after.
+        let later = |n: &Named, use_of: (usize, Time)| {
+            let point = self.seen.get(n.flow).map_or(use_of.0, |s| s.point);
+            self.places.order(use_of, (point, n.at)) != Some(std::cmp::Ordering::Less)
+        };
+        let tried = |n: &Named| {
+            let points = self.tried.get(&((n.asker, n.host), n.port));
+            points.into_iter().flatten().any(|(point, last)| later(n, (*point, *last)))
+        };
         self.named.iter().filter(asked).find(|n| !tried(n)).cloned()
     }
 
@@ -191,6 +221,9 @@ impl<'a, 'p> Evidence<'a, 'p> {
         };
         if let Some(found) = self.after_failure(primary, fallback, &of) {
             return found;
+        }
+        if let Some(&(i, _)) = primary.unsure.last() {
+            return of(Outcome::Inconclusive, Some(Cause::Clocks), i);
         }
         if let Some(&w) = primary.works.first() {
             return of(Outcome::Satisfied, None, w);

@@ -51,6 +51,7 @@ pub fn flow_record(
         input: inputs.iter().find(|i| i.input == flow.first.at.input).map(|i| i.name.clone()).unwrap_or_default(),
         first_frame: flow.first.at.frame,
         observation_point: None,
+        connection: None,
         display_filter: words::flow_filter(flow),
     }
 }

@@ -2,15 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use super::joined::elsewhere;
 use super::judged::{Judged, loss_unknown, rule_of};
-use super::points::{PointView, Sight};
+use super::path::path;
 use super::presence::Presence;
 use super::seen::{Seen, Worked};
 use super::settle::Settled;
 use super::words;
 use crate::matrix::{Need, Rule, RulePort};
-use crate::report::{Cause, Class, Outcome, Requirement};
+use crate::report::{Cause, Class, Outcome, Path, PathKind, Requirement};
 
 /// The report's form of a settled demand.
 pub(super) fn requirement(j: &Judged<'_, '_>, s: &Settled) -> Requirement {
@@ -39,6 +38,7 @@ pub(super) fn requirement(j: &Judged<'_, '_>, s: &Settled) -> Requirement {
         outcome: s.outcome,
         cause: s.cause,
         reason: told.reason(),
+        path: told.path(),
         symptom: troubled.then(|| rule.blocked_symptom.clone()),
         next_step: told.next_step(),
         disagreement: told.disagreement(),
@@ -82,14 +82,45 @@ impl Telling<'_, '_> {
 
     fn attempt(&self, s: &Seen<'_>) -> String {
         let mut text = format!("{}: {}", self.ends(s), s.attempt.reason);
-        for other in elsewhere(self.j.seen, s) {
-            let place = self.j.points.get(other.point).map_or("another place", |p| p.name.as_str());
-            text.push_str(&format!("; at {place}: {}", other.attempt.reason));
+        for other in self.j.elsewhere(s) {
+            text.push_str(&format!("; at {}: {}", self.place(s, other), other.attempt.reason));
         }
         if let Some(n) = self.mapper_note(s) {
             text.push_str(&n);
         }
         text
+    }
+
+    /// A place that saw the same connection, and as what where addresses are translated in between.
+    fn place(&self, s: &Seen<'_>, other: &Seen<'_>) -> String {
+        let name = self.j.points.get(other.point).map_or("another place", |p| p.name.as_str());
+        if s.flow.key == other.flow.key {
+            return name.to_owned();
+        }
+        let end = |side| {
+            let p = other.flow.point(side);
+            std::net::SocketAddr::new(p.addr, p.port).to_string()
+        };
+        format!("{name} as {} to {}", end(other.direction.orig), end(other.direction.orig.other()))
+    }
+
+    /// Where on its way the attempt was lost.
+    fn path(&self) -> Option<Path> {
+        match self.s.outcome {
+            Outcome::Blocked | Outcome::Inconclusive => self.lead().and_then(|f| self.lost(f)),
+            Outcome::SatisfiedByFallback => self.failed_primary().and_then(|f| self.lost(f)),
+            _ => None,
+        }
+    }
+
+    fn lost(&self, f: &Seen<'_>) -> Option<Path> {
+        if matches!(f.network(), Worked::Yes) { None } else { path(self.j, f) }
+    }
+
+    /// The last attempt on the primary port.
+    fn failed_primary(&self) -> Option<&Seen<'_>> {
+        let mut flows = self.s.presence.flows.iter().filter_map(|&i| self.j.seen.get(i)).rev();
+        flows.find(|p| self.port.service.contains(p.flow.key.proto, p.port()))
     }
 
     /// Says where a dynamic port came from.
@@ -123,21 +154,19 @@ impl Telling<'_, '_> {
 
     fn satisfied(&self) -> String {
         let Some(f) = self.lead() else { return String::new() };
-        let ids: BTreeSet<_> =
-            self.s.presence.flows.iter().filter_map(|&i| self.j.seen.get(i)).map(|x| &x.id).collect();
-        let n = ids.len() as u64;
+        let n = self.s.presence.flows.iter().collect::<BTreeSet<_>>().len() as u64;
         let more = if n > 1 { format!(" ({})", words::count(n, "connection")) } else { String::new() };
         let app = f.flow.evidence.summary();
         let app = if app.is_empty() { app } else { format!(", {app}") };
         let assumed = if f.certain() { "" } else { "; its beginning was not captured, so who opened it is assumed" };
-        format!("{} established{more}{app}{assumed}", self.ends(f))
+        let translated = self.j.elsewhere(f).into_iter().find(|o| o.flow.key != f.flow.key);
+        let translated = translated.map(|o| format!("; at {}", self.place(f, o))).unwrap_or_default();
+        format!("{} established{more}{app}{assumed}{translated}", self.ends(f))
     }
 
     fn by_fallback(&self) -> String {
         let Some(f) = self.lead() else { return String::new() };
-        let primary = self.s.presence.flows.iter().filter_map(|&i| self.j.seen.get(i));
-        let failed = primary.rev().find(|p| self.port.service.contains(p.flow.key.proto, p.port()));
-        let why = match failed {
+        let why = match self.failed_primary() {
             Some(p) if matches!(p.network(), Worked::Failed(_)) => {
                 format!("{} failed ({})", self.port.service, p.attempt.reason)
             }
@@ -210,7 +239,7 @@ impl Telling<'_, '_> {
         let failed = p.healed.iter().filter_map(|&i| self.j.seen.get(i)).next();
         let Some(f) = failed else { return String::new() };
         let n = words::count(p.healed.len() as u64, "earlier attempt");
-        format!(". {n} failed before that, the first at {} ({})", f.began().short(), f.attempt.reason)
+        format!(". {n} failed before that, the first at {} ({})", f.first().time.short(), f.attempt.reason)
     }
 
     fn next_step(&self) -> Option<String> {
@@ -224,8 +253,7 @@ impl Telling<'_, '_> {
                 words::hosts(self.j.site, &s.demand.responders)
             )),
             Outcome::SatisfiedByFallback => s.cause.and_then(|c| {
-                let failed = self.s.presence.flows.iter().filter_map(|&i| self.j.seen.get(i));
-                let f = failed.rev().find(|p| self.port.service.contains(p.flow.key.proto, p.port()))?;
+                let f = self.failed_primary()?;
                 Some(format!(
                     "Not urgent, but the matrix wants {} open. {}",
                     self.port.service,
@@ -275,6 +303,9 @@ fn blocked_hint(t: &Telling<'_, '_>, f: &Seen<'_>, cause: Cause) -> String {
     let (o, r) = (words::addr(t.j.site, o), words::addr(t.j.site, r));
     let port = format!("{}/{}", f.flow.key.proto, f.port());
     let range = if t.port.service.ports.is_single() { port.clone() } else { t.port.service.to_string() };
+    if let Some(hint) = path_hint(t, f, [&o, &r, &port, &range]) {
+        return hint;
+    }
     match cause {
         Cause::Unanswered => silent_hint(t, f, [&o, &r, &port, &range]),
         Cause::Refused if device_suspected(f) => format!(
@@ -306,17 +337,29 @@ fn blocked_hint(t: &Telling<'_, '_>, f: &Seen<'_>, cause: Cause) -> String {
     }
 }
 
+/// What to check where two places tell how far an attempt came.
+fn path_hint(t: &Telling<'_, '_>, f: &Seen<'_>, [o, r, port, range]: [&str; 4]) -> Option<String> {
+    let path = t.lost(f)?;
+    let (from, to) = (&path.from, &path.to);
+    Some(match path.kind {
+        PathKind::SynLost => format!(
+            "No SYN of it is in the capture at {to}, which sees other packets of these hosts: something between {from} and {to} stops {port} from {o} to {r}. Check the firewalls on that path for a rule that lets {o} reach {range}."
+        ),
+        PathKind::ResponderSilent => return None,
+        PathKind::AnswerLost => format!(
+            "{r} answers {port}, and its answer is lost between {from} and {to}: check the return path from {r} to {o} (asymmetric routing, a stateful firewall that saw one direction only)."
+        ),
+        PathKind::ResetBetween => format!(
+            "A device between {from} and {to} resets {port} in the name of {r}, which sent no reset: check the firewalls between them for a rule that rejects {range} from {o}."
+        ),
+    })
+}
+
 /// What to check where nothing came back, by how far the SYN is seen to come.
 fn silent_hint(t: &Telling<'_, '_>, f: &Seen<'_>, [o, r, port, range]: [&str; 4]) -> String {
-    let place = lost_before(t, f);
     if arrived(t, f) {
         return format!(
             "The SYN to {port} arrives at {r} and gets no answer there: check the host firewall of {r} for a rule that lets {o} reach {range}, and that the service is not overloaded."
-        );
-    }
-    if !place.is_empty() {
-        return format!(
-            "No SYN of it is in the capture at {place}, which sees other packets of these hosts: something on the way drops {port} from {o} to {r}. Check the firewalls on that path for a rule that lets {o} reach {range}."
         );
     }
     format!(
@@ -327,20 +370,7 @@ fn silent_hint(t: &Telling<'_, '_>, f: &Seen<'_>, [o, r, port, range]: [&str; 4]
 /// Whether a capture made on the responder's own host shows the SYN of an attempt.
 fn arrived(t: &Telling<'_, '_>, f: &Seen<'_>) -> bool {
     let there = |s: &Seen<'_>| t.j.points.get(s.point).is_some_and(|p| p.is_at(s.resp_host) && !p.is_at(s.orig_host));
-    there(f) || elsewhere(t.j.seen, f).into_iter().any(there)
-}
-
-/// The place of a capture at the responder, made at that time, that shows other packets of the pair but nothing of an attempt;
-/// empty where there is none.
-fn lost_before(t: &Telling<'_, '_>, f: &Seen<'_>) -> String {
-    let (Some(o), Some(r)) = (f.orig_host, f.resp_host) else { return String::new() };
-    let there = |(i, p): &(usize, &PointView<'_>)| {
-        let covers = p.span().is_some_and(|(a, b)| a <= f.flow.first.time && f.flow.last.time <= b);
-        *i != f.point && p.is_at(Some(r)) && !p.is_at(Some(o)) && covers && p.sight(o, r) == Sight::Seen
-    };
-    let shown = elsewhere(t.j.seen, f);
-    let places = t.j.points.iter().enumerate().filter(there);
-    places.filter(|(i, _)| shown.iter().all(|s| s.point != *i)).map(|(_, p)| p.name.clone()).next().unwrap_or_default()
+    there(f) || t.j.elsewhere(f).into_iter().any(there)
 }
 
 /// Whether a RST's time to live does not fit the host it claims to come from.

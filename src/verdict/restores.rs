@@ -1,10 +1,13 @@
 //! Which demands belong to one target's restore, and how far each restore went.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::joined::Joined;
+use super::places::Places;
 use super::seen::Seen;
 use super::settle::{Settled, stops};
-use crate::base::Time;
+use crate::base::{Span, Time};
 use crate::matrix::Role;
 use crate::report::Outcome;
 use crate::site::{HostId, Site};
@@ -12,22 +15,40 @@ use crate::site::{HostId, Site};
 /// The restores of a case: one per target, or per `each` host where there is no target. Demands without such a host, and those of
 /// a staging server beside targets, are shared by all.
 #[derive(Debug)]
-pub(super) struct Restores {
+pub(super) struct Restores<'p> {
+    places: &'p Places,
     hosts: BTreeSet<HostId>,
     times: Vec<Times>,
 }
 
-/// When the flows of a demand began.
-#[derive(Clone, Copy, Debug, Default)]
+/// When the flows of a demand began, by the clocks of the points that saw them.
+#[derive(Clone, Debug, Default)]
 struct Times {
-    /// The first and the last of those that show this stage: a flow that an earlier stage asks for as well shows only that one.
-    own: Option<(Time, Time)>,
-    /// The decisive one.
-    decisive: Option<Time>,
+    /// The first and the last of those that show this stage, by point: a flow that an earlier stage asks for as well shows only
+    /// that one.
+    own: BTreeMap<usize, (Time, Time)>,
+    /// The decisive one, at every point that saw it.
+    decisive: Vec<(usize, Time)>,
 }
 
-impl Restores {
-    pub(super) fn new(site: &Site, seen: &[Seen<'_>], all: &[Settled]) -> Self {
+/// Whether traffic of a later stage came after a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Followed {
+    /// None did.
+    No,
+    /// There is some, and which came first is not known.
+    Unknown,
+    /// Some did.
+    Yes,
+}
+
+impl<'p> Restores<'p> {
+    pub(super) fn new(
+        site: &Site,
+        (places, joined): (&'p Places, &Joined),
+        seen: &[Seen<'_>],
+        all: &[Settled],
+    ) -> Self {
         let each: BTreeSet<HostId> =
             all.iter().filter(|s| s.outcome != Outcome::NotApplicable).filter_map(|s| s.demand.each).collect();
         let is_target = |h: &HostId| {
@@ -36,16 +57,8 @@ impl Restores {
         };
         let targets: BTreeSet<HostId> = each.iter().copied().filter(is_target).collect();
         let stages = earliest_stages(all);
-        let times = all
-            .iter()
-            .map(|s| {
-                let began = |i: &usize| seen.get(*i).map(Seen::began);
-                let shows = |i: &&usize| stages.get(*i).copied() == s.demand.stage;
-                let own = || s.presence.flows.iter().filter(shows).filter_map(began);
-                Times { own: own().min().zip(own().max()), decisive: s.presence.flows.first().and_then(began) }
-            })
-            .collect();
-        Self { hosts: if targets.is_empty() { each } else { targets }, times }
+        let times = all.iter().map(|s| times(seen, joined, &stages, s)).collect();
+        Self { places, hosts: if targets.is_empty() { each } else { targets }, times }
     }
 
     /// The restore a demand belongs to; `None`: to all of them.
@@ -73,26 +86,77 @@ impl Restores {
     fn stands_still(&self, all: &[Settled], host: HostId, s: &Settled) -> bool {
         let own = || all.iter().filter(|x| self.of(x) == Some(host));
         let idle = own().all(|x| !x.presence.attempted());
-        idle || own().any(|x| stops(x) && x.demand.stage < s.demand.stage && !self.followed(all, x))
+        idle || own().any(|x| stops(x) && x.demand.stage < s.demand.stage && self.followed(all, x) == Followed::No)
     }
 
-    fn later<'s>(&'s self, all: &'s [Settled], s: &'s Settled) -> impl Iterator<Item = (Time, Time)> + 's {
+    fn later<'s>(&'s self, all: &'s [Settled], s: &'s Settled) -> impl Iterator<Item = (usize, (Time, Time))> + 's {
         let later = move |l: &Settled| l.demand.stage.is_some() && l.demand.stage > s.demand.stage && self.tells(l, s);
-        all.iter().zip(&self.times).filter(move |(l, _)| later(l)).filter_map(|(_, t)| t.own)
+        let times = all.iter().zip(&self.times).filter(move |(l, _)| later(l));
+        times.flat_map(|(_, t)| t.own.iter().map(|(point, own)| (*point, *own)))
     }
 
     /// Whether traffic of a later stage than a blocked demand's came after its failure.
-    pub(super) fn followed(&self, all: &[Settled], blocked: &Settled) -> bool {
+    pub(super) fn followed(&self, all: &[Settled], blocked: &Settled) -> Followed {
         let own = all.iter().position(|x| std::ptr::eq(x, blocked));
-        let failed = own.and_then(|i| self.times.get(i)).and_then(|t| t.decisive);
-        self.later(all, blocked).any(|(_, last)| Some(last) >= failed)
+        let failed = own.and_then(|i| self.times.get(i)).map(|t| t.decisive.as_slice()).unwrap_or_default();
+        let after = |last: (usize, Time)| {
+            let here = failed.iter().find(|f| f.0 == last.0);
+            let told = match here {
+                Some(f) => Some(last.1.cmp(&f.1)),
+                None => failed.iter().find_map(|f| self.places.order(last, *f)),
+            };
+            match told {
+                Some(Ordering::Less) => Followed::No,
+                Some(_) => Followed::Yes,
+                None if failed.is_empty() => Followed::Yes,
+                None => Followed::Unknown,
+            }
+        };
+        self.later(all, blocked).map(|(point, (_, last))| after((point, last))).max().unwrap_or(Followed::No)
     }
 
-    /// When something of a later stage was first seen.
-    pub(super) fn later_step(&self, all: &[Settled], s: &Settled) -> Option<Time> {
-        s.demand.stage?;
-        self.later(all, s).map(|(first, _)| first).min()
+    /// When something of a later stage was seen for the first time, at the latest, by the clock of a point.
+    pub(super) fn later_step(&self, all: &[Settled], s: &Settled, point: usize) -> When {
+        let mut when = When::Never;
+        if s.demand.stage.is_some() {
+            for (seen_at, (first, _)) in self.later(all, s) {
+                let there = self.places.convert(seen_at, point, first);
+                let latest = there.map(|(t, doubt)| t.plus(Span::from_nanos(doubt)));
+                when = match (when, latest) {
+                    (When::At(known), Some(t)) => When::At(known.min(t)),
+                    (_, Some(t)) => When::At(t),
+                    (When::Never, None) => When::Unknown,
+                    (known, None) => known,
+                };
+            }
+        }
+        when
     }
+}
+
+/// When something happened, by the clock of one point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum When {
+    /// It was not seen.
+    Never,
+    /// Then.
+    At(Time),
+    /// It was seen at a point whose clock cannot be compared with this one.
+    Unknown,
+}
+
+fn times(seen: &[Seen<'_>], joined: &Joined, stages: &BTreeMap<usize, u8>, s: &Settled) -> Times {
+    let shows = |i: &&usize| stages.get(*i).copied() == s.demand.stage;
+    let mut times = Times::default();
+    for f in s.presence.flows.iter().filter(shows).filter_map(|i| seen.get(*i)) {
+        let (point, t) = f.moment();
+        let own = times.own.entry(point).or_insert((t, t));
+        *own = (own.0.min(t), own.1.max(t));
+    }
+    if let Some(f) = s.presence.flows.first().and_then(|i| seen.get(*i)) {
+        times.decisive = std::iter::once(f).chain(joined.elsewhere(seen, f)).map(Seen::moment).collect();
+    }
+    times
 }
 
 /// The earliest stage that asks for each flow: the mount server's 445 may be deployment as well as the installer's.

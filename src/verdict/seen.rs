@@ -1,8 +1,10 @@
 //! Flows as the judge sees them: oriented, with hosts and roles.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use super::classify::{Classed, Classifier};
+use super::places::Places;
 use super::points::PointView;
 use super::who::{Peer, Who};
 use crate::base::{Known, PortSet, Proto, Stamp, Time};
@@ -19,6 +21,10 @@ pub(super) struct Seen<'a> {
     pub(super) flow: &'a Flow,
     /// Index of the observation point.
     pub(super) point: usize,
+    /// Nanoseconds from that point's clock to the one that all are compared by.
+    shift: i64,
+    /// The connection it is, where another point saw it as well.
+    pub(super) connection: Option<usize>,
     pub(super) id: FlowId,
     pub(super) direction: Orientation,
     pub(super) attempt: Attempt,
@@ -53,33 +59,45 @@ pub(super) struct Lens<'a, 'p> {
     pub(super) point: &'p PointView<'a>,
     pub(super) index: usize,
     pub(super) pairs: &'p PairIndex,
+    pub(super) places: &'p Places,
+}
+
+/// Which flow of the point it is, its addresses as the site knows them, and its connection.
+#[derive(Clone, Copy)]
+struct Place {
+    addrs: [IpAddr; 2],
+    connection: Option<usize>,
 }
 
 impl<'a> Lens<'a, '_> {
-    /// Looks at a flow; `None` where neither end has a role or it went to a group.
-    pub(super) fn look(&self, flow: &'a Flow) -> Option<Seen<'a>> {
-        if flow.group || !flow.key.ends.iter().any(|e| self.who.has_role(e.addr)) {
+    /// Looks at the flow of an index; `None` where neither end has a role or it went to a group.
+    pub(super) fn look(&self, index: usize, flow: &'a Flow) -> Option<Seen<'a>> {
+        let at = (self.index, index);
+        let place = Place { addrs: self.places.known_as(at, flow), connection: self.places.connection(at) };
+        if flow.group || !place.addrs.iter().any(|a| self.who.has_role(*a)) {
             return None;
         }
         let direction = flow::orient(flow, self.ports);
-        let first = self.classified(flow, direction);
-        if direction.certain || explained(&first) == 0 {
+        let first = self.classified(flow, direction, place);
+        if direction.certain || first.explained() == 0 {
             return Some(first);
         }
         // Of an uncertain flow's two orientations the one that something explains; the first where both or neither are.
-        let turned = self.classified(flow, Orientation { orig: direction.orig.other(), ..direction });
-        Some(if explained(&turned) < explained(&first) { turned } else { first })
+        let turned = self.classified(flow, Orientation { orig: direction.orig.other(), ..direction }, place);
+        Some(if turned.explained() < first.explained() { turned } else { first })
     }
 
-    fn classified(&self, flow: &'a Flow, direction: Orientation) -> Seen<'a> {
-        let mut seen = self.seen(flow, direction);
+    fn classified(&self, flow: &'a Flow, direction: Orientation, place: Place) -> Seen<'a> {
+        let mut seen = self.seen(flow, direction, place);
         seen.class = self.classifier.classify(&seen);
         seen
     }
 
-    fn seen(&self, flow: &'a Flow, direction: Orientation) -> Seen<'a> {
+    fn seen(&self, flow: &'a Flow, direction: Orientation, place: Place) -> Seen<'a> {
         let (orig, resp) = (direction.orig, direction.orig.other());
-        let (o, r) = (flow.point(orig).addr, flow.point(resp).addr);
+        let (o, r) = (*orig.of(&place.addrs), *resp.of(&place.addrs));
+        let began = flow.first.time;
+        let common = self.places.common(self.index, began).0;
         let orig_host = self.who.host(o);
         let at_originator = Known::Known(self.point.is_at(orig_host));
         let context = self.pairs.context(self.point.observation, flow, &direction, at_originator);
@@ -87,6 +105,8 @@ impl<'a> Lens<'a, '_> {
         Seen {
             flow,
             point: self.index,
+            shift: common.as_nanos().saturating_sub(began.as_nanos()),
+            connection: place.connection,
             id: flow::id(flow),
             direction,
             attempt,
@@ -101,15 +121,6 @@ impl<'a> Lens<'a, '_> {
     }
 }
 
-/// How well a classification explains a flow; lower is better.
-const fn explained(s: &Seen<'_>) -> u8 {
-    match (s.class.class, s.class.unexpected) {
-        (Class::Unexpected, Some(UnexpectedKind::ConditionOff)) => 1,
-        (Class::Unexpected, _) => 2,
-        _ => 0,
-    }
-}
-
 impl Seen<'_> {
     /// Responder's port.
     pub(super) const fn port(&self) -> u16 {
@@ -121,9 +132,28 @@ impl Seen<'_> {
         self.flow.first
     }
 
-    /// When it began.
+    /// When it began, by the clock that all points are compared by.
     pub(super) const fn began(&self) -> Time {
-        self.flow.first.time
+        Time::from_nanos(self.flow.first.time.as_nanos().saturating_add(self.shift))
+    }
+
+    /// When it ended, by the same clock.
+    pub(super) const fn ended(&self) -> Time {
+        Time::from_nanos(self.flow.last.time.as_nanos().saturating_add(self.shift))
+    }
+
+    /// When it began by the clock of its own point, with that point.
+    pub(super) const fn moment(&self) -> (usize, Time) {
+        (self.point, self.flow.first.time)
+    }
+
+    /// How well a classification explains it; lower is better.
+    pub(super) const fn explained(&self) -> u8 {
+        match (self.class.class, self.class.unexpected) {
+            (Class::Unexpected, Some(UnexpectedKind::ConditionOff)) => 1,
+            (Class::Unexpected, _) => 2,
+            _ => 0,
+        }
     }
 
     /// Whether the originator is known for sure.
@@ -147,23 +177,6 @@ impl Seen<'_> {
             Tried::Withdrawn => Worked::Open(Cause::Withdrawn),
             o => failure(o).map_or(Worked::Open(Cause::Undetermined), Worked::Failed),
         }
-    }
-
-    /// Whether both see the same connection: originator and its initial sequence number, and the tuple, or another one where
-    /// addresses are translated on the way.
-    pub(super) fn same_connection(&self, other: &Self) -> bool {
-        let isn = |s: &Self| s.flow.syns.first().map(|r| r.isn);
-        if isn(self) != isn(other) {
-            return false;
-        }
-        let same_tuple = self.flow.key == other.flow.key && self.direction.orig == other.direction.orig;
-        same_tuple || (isn(self).is_some() && self.translated(other))
-    }
-
-    /// The same two hosts and service under other addresses.
-    fn translated(&self, other: &Self) -> bool {
-        let addrs = |s: &Self| s.flow.key.ends.map(|e| e.addr);
-        self.pair == other.pair && self.port() == other.port() && addrs(self) != addrs(other)
     }
 }
 

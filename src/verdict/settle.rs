@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use super::assemble::is_restore_step;
 use super::expand::Demand;
 use super::healing::{Named, Pair};
+use super::places::Places;
 use super::presence::{Evidence, Presence};
-use super::restores::Restores;
+use super::restores::{Followed, Restores, When};
 use super::rules::Rules;
 use super::seen::Seen;
 use super::sound::{Ground, Progress};
 use super::words;
-use crate::base::Time;
+use crate::base::Span;
 use crate::matrix::{Need, Role, RulePort};
 use crate::report::{Cause, Outcome};
 use crate::site::{HostId, Site};
@@ -54,8 +55,8 @@ pub(super) struct Settler<'a, 'p> {
     seen: &'p [Seen<'a>],
     ground: &'p Ground<'a, 'p>,
     evidence: &'p Evidence<'a, 'p>,
-    /// When, at any point, the first step of the restore was seen.
-    first: Option<Time>,
+    /// When the first step of the restore was seen at any point, by the clock of each.
+    first: Vec<When>,
 }
 
 impl<'a, 'p> Settler<'a, 'p> {
@@ -66,7 +67,7 @@ impl<'a, 'p> Settler<'a, 'p> {
         ground: &'p Ground<'a, 'p>,
         evidence: &'p Evidence<'a, 'p>,
     ) -> Self {
-        let first = seen.iter().filter(|s| is_restore_step(s)).map(Seen::began).min();
+        let first = (0..ground.points.len()).map(|i| first_step(ground.places, seen, i)).collect();
         Self { site, rules, seen, ground, evidence, first }
     }
 
@@ -74,7 +75,7 @@ impl<'a, 'p> Settler<'a, 'p> {
     pub(super) fn settle(&self, demands: Vec<Demand>) -> Vec<Settled> {
         let mut all: Vec<Settled> = demands.into_iter().map(|d| self.first_pass(d)).collect();
         self.substitute(&mut all);
-        let restores = Restores::new(self.site, self.seen, &all);
+        let restores = Restores::new(self.site, (self.ground.places, self.ground.joined), self.seen, &all);
         for i in 0..all.len() {
             let done = self.second_pass(&all, &restores, i);
             if let (Some(done), Some(slot)) = (done, all.get_mut(i)) {
@@ -140,7 +141,7 @@ impl<'a, 'p> Settler<'a, 'p> {
     }
 
     /// Decides what presence left open.
-    fn second_pass(&self, all: &[Settled], restores: &Restores, i: usize) -> Option<Settled> {
+    fn second_pass(&self, all: &[Settled], restores: &Restores<'_>, i: usize) -> Option<Settled> {
         let s = all.get(i)?;
         if s.outcome == Outcome::NotApplicable || s.presence.outcome.is_some() {
             return self.asker_place(s);
@@ -174,10 +175,10 @@ impl<'a, 'p> Settler<'a, 'p> {
     }
 
     /// What may be said of a demand of which nothing was seen although its pairs are in sight.
-    fn absent(&self, all: &[Settled], restores: &Restores, s: &Settled) -> Settled {
+    fn absent(&self, all: &[Settled], restores: &Restores<'_>, s: &Settled) -> Settled {
         let least = self.rules.list.get(s.demand.rule).map_or(3, |r| r.rule.least_packets);
         let progress = self.progress(all, restores, s);
-        match self.ground.doubt(&s.demand, least, progress) {
+        match self.ground.doubt(&s.demand, least, &progress) {
             Some((cause, because)) => Settled {
                 settle_at: match cause {
                     Cause::PairUnseen => s.demand.drivers.clone(),
@@ -232,14 +233,15 @@ impl<'a, 'p> Settler<'a, 'p> {
     /// Whether an earlier failure explains that a demand was never due: why, and whether that is certain enough for
     /// `not_reached`. A failure of the same stage may have ended the restore first, or not; a port that the mapper named and
     /// nobody tried here was probably dropped before this place.
-    fn stopped(&self, all: &[Settled], restores: &Restores, s: &Settled) -> Option<(String, bool)> {
+    fn stopped(&self, all: &[Settled], restores: &Restores<'_>, s: &Settled) -> Option<(String, bool)> {
         let stage = s.demand.stage?;
         let mut best: Option<(String, bool)> = None;
         for b in all.iter().filter(|b| stops(b)) {
             let b_stage = b.demand.stage.unwrap_or(u8::MAX);
             let same_pair = b.demand.rule == s.demand.rule && b.demand.drivers == s.demand.drivers;
             let earlier = b_stage < stage || (same_pair && b.demand.port < s.demand.port);
-            if !earlier && b_stage != stage || !restores.stops(all, b, s) || restores.followed(all, b) {
+            let followed = restores.followed(all, b);
+            if !earlier && b_stage != stage || !restores.stops(all, b, s) || followed == Followed::Yes {
                 continue;
             }
             let id = self.rules.list.get(b.demand.rule).map_or("?", |r| r.rule.id.as_str());
@@ -247,8 +249,14 @@ impl<'a, 'p> Settler<'a, 'p> {
             let blocked = b.outcome == Outcome::Blocked;
             let what = if blocked { "is blocked" } else { "was never tried on the port the endpoint mapper named" };
             let which = if earlier { "" } else { " at the same stage" };
-            let why = format!("{id} {service}{which} {what}, and nothing of a later step followed");
-            if earlier && blocked {
+            let known = followed == Followed::No;
+            let after = if known {
+                "nothing of a later step followed"
+            } else {
+                "whether what another place saw of a later step came after that is not known: the two clocks cannot be compared"
+            };
+            let why = format!("{id} {service}{which} {what}, and {after}");
+            if earlier && blocked && known {
                 return Some((why, true));
             }
             best = best.or(Some((why, false)));
@@ -267,11 +275,26 @@ impl<'a, 'p> Settler<'a, 'p> {
         all.iter().find(hidden).map(|x| x.demand.drivers.clone()).unwrap_or_default()
     }
 
-    fn progress(&self, all: &[Settled], restores: &Restores, s: &Settled) -> Progress {
+    fn progress(&self, all: &[Settled], restores: &Restores<'_>, s: &Settled) -> Progress {
         let shows = |x: &Settled| self.rules.list.get(x.demand.rule).is_some_and(|r| r.rule.shows_restore());
         let restore_seen = all.iter().any(|x| x.presence.attempted() && shows(x));
-        Progress { restore_seen, later: restores.later_step(all, s), first: self.first }
+        let later = (0..self.ground.points.len()).map(|i| restores.later_step(all, s, i)).collect();
+        Progress { restore_seen, later, first: self.first.clone() }
     }
+}
+
+/// When the first step of the restore was seen at any point, at the earliest, by the clock of one.
+fn first_step(places: &Places, seen: &[Seen<'_>], point: usize) -> When {
+    let here: BTreeSet<usize> = seen.iter().filter(|s| s.point == point).filter_map(|s| s.connection).collect();
+    // What this point saw as well, its own clock tells.
+    let other = |s: &Seen<'_>| s.point != point && s.connection.is_some_and(|c| here.contains(&c));
+    let steps = seen.iter().filter(|s| is_restore_step(s) && !other(s));
+    let times = steps.map(|s| places.convert(s.point, point, s.flow.first.time));
+    times.fold(When::Never, |first, there| match (first, there) {
+        (_, None) | (When::Unknown, _) => When::Unknown,
+        (When::Never, Some((t, doubt))) => When::At(t.minus(Span::from_nanos(doubt))),
+        (When::At(known), Some((t, doubt))) => When::At(known.min(t.minus(Span::from_nanos(doubt)))),
+    })
 }
 
 /// A demand that presence left open, decided.

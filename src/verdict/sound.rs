@@ -1,14 +1,17 @@
 //! Soundness: what the claim "missing" needs. Each check says in one sentence why it forbids the claim.
 
 use super::expand::Demand;
+use super::joined::Joined;
+use super::places::Places;
 use super::points::{PointView, Sight};
+use super::restores::When;
 use super::seen::Seen;
 use super::words;
 use crate::base::{Known, Problem, Span, Time};
 use crate::flow::Side;
 use crate::observe::InputSummary;
 use crate::report::Cause;
-use crate::site::{HostId, Site};
+use crate::site::{HostId, Site, hides_nothing};
 
 /// A hole between files longer than this counts as time not covered: rotation itself takes far less.
 const HOLE: Span = Span::from_secs(2);
@@ -23,6 +26,8 @@ pub(super) type Doubt = (Cause, String);
 pub(super) struct Ground<'a, 'p> {
     pub(super) site: &'a Site,
     pub(super) points: &'p [PointView<'a>],
+    pub(super) places: &'p Places,
+    pub(super) joined: &'p Joined,
     /// Roles were inferred: nothing is claimed absent.
     pub(super) no_site: bool,
     /// A flow of the restore proper whose beginning was not captured.
@@ -30,14 +35,13 @@ pub(super) struct Ground<'a, 'p> {
 }
 
 /// What the other demands say of the restore.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Progress {
     /// Whether any driver tried a step that only a restore takes.
     pub(super) restore_seen: bool,
-    /// When something of a later step was first seen.
-    pub(super) later: Option<Time>,
-    /// When, at any point, the first step of the restore was seen.
-    pub(super) first: Option<Time>,
+    /// When something of a later step was first seen, and when the first step of the restore was: at any point, by the clock of each.
+    pub(super) later: Vec<When>,
+    pub(super) first: Vec<When>,
 }
 
 /// How a demand's pairs lie to the observation points.
@@ -65,7 +69,7 @@ impl Ground<'_, '_> {
     }
 
     /// Why a demand's absence cannot be claimed; `None` where it can.
-    pub(super) fn doubt(&self, d: &Demand, least_packets: u64, progress: Progress) -> Option<Doubt> {
+    pub(super) fn doubt(&self, d: &Demand, least_packets: u64, progress: &Progress) -> Option<Doubt> {
         if self.no_site {
             return Some((Cause::PairUnseen, "without a site nothing is claimed absent".to_owned()));
         }
@@ -79,10 +83,10 @@ impl Ground<'_, '_> {
 
     /// Why the absence of flows between a pair cannot be claimed: every point has a reason. One that sees the pair gives the
     /// better one.
-    fn pair_doubt(&self, pair: (HostId, HostId), least_packets: u64, progress: Option<Progress>) -> Option<Doubt> {
+    fn pair_doubt(&self, pair: (HostId, HostId), least_packets: u64, progress: Option<&Progress>) -> Option<Doubt> {
         let mut doubts = Vec::new();
-        for p in self.points {
-            doubts.push(self.point_doubt(p, pair, least_packets, progress)?);
+        for (i, p) in self.points.iter().enumerate() {
+            doubts.push(self.point_doubt((i, p), pair, least_packets, progress)?);
         }
         doubts.sort_by_key(|(cause, _)| *cause == Cause::OutOfSight);
         doubts.into_iter().next().or_else(|| Some((Cause::OutOfSight, "nothing was captured".to_owned())))
@@ -90,18 +94,18 @@ impl Ground<'_, '_> {
 
     fn point_doubt(
         &self,
-        p: &PointView<'_>,
+        (i, p): (usize, &PointView<'_>),
         (from, to): (HostId, HostId),
         least: u64,
-        progress: Option<Progress>,
+        progress: Option<&Progress>,
     ) -> Option<Doubt> {
         let (f, t) = (words::host(self.site, from), words::host(self.site, to));
         match p.sight(from, to) {
             Sight::Seen => self
                 .loss(p, least)
-                .or_else(|| filter(p))
+                .or_else(|| filter(self.site, p))
                 .or_else(|| damage(p))
-                .or_else(|| progress.and_then(|progress| self.time(p, progress))),
+                .or_else(|| progress.and_then(|progress| self.time(i, p, progress))),
             Sight::PartlyUnseen => Some((
                 Cause::PairUnseen,
                 format!(
@@ -127,52 +131,47 @@ impl Ground<'_, '_> {
         }
     }
 
-    /// Loss that could have swallowed a whole session.
-    fn loss(&self, p: &PointView<'_>, least: u64) -> Option<Doubt> {
-        let inferred = unseen_bytes(p);
-        if inferred > 0 {
-            let text = format!(
-                "{} acknowledged but never seen: packets are missing in this capture",
-                words::count(inferred, "byte")
-            );
-            return Some((Cause::Loss, text));
-        }
-        let known = |k: &Known<u64>| k.get().unwrap_or_default();
-        let n: u64 = p.observation.inputs.iter().map(|i| known(&i.loss_kernel) + known(&i.loss_interface)).sum();
-        (n >= least).then(|| {
-            (
-                Cause::Loss,
-                format!("{} dropped while capturing; a session takes as few as {least}", words::count(n, "packet")),
-            )
-        })
-    }
-
     /// Whether the capture at a point covers the restore.
-    fn time(&self, p: &PointView<'_>, progress: Progress) -> Option<Doubt> {
+    fn time(&self, i: usize, p: &PointView<'_>, progress: &Progress) -> Option<Doubt> {
         let doubt = |text: String| Some((Cause::Time, text));
         let Some((begin, end)) = p.span() else { return doubt(format!("nothing was captured at {}", p.name)) };
         if !self.site.windows.is_empty() {
-            let covered = |w: &crate::site::Window| begin <= w.from && w.to <= end && !has_hole(p, w.from, w.to);
+            let covered = |w: &crate::site::Window| {
+                let ((from, early), (to, late)) = (self.places.local(i, w.from), self.places.local(i, w.to));
+                let (from, to) = (from.minus(Span::from_nanos(early)), to.plus(Span::from_nanos(late)));
+                begin <= from && to <= end && !has_hole(p, from, to)
+            };
             let open = self.site.windows.iter().find(|w| !covered(w))?;
             return doubt(format!(
                 "the window from {} to {} is not wholly inside the capture at {}",
                 open.from, open.to, p.name
             ));
         }
-        let Some(later) = progress.later else {
-            let text = "nothing of a later step was seen and the site names no [[window]]: the capture may not cover this step";
-            return Some((Cause::Time, text.to_owned()));
+        let apart = |what: &str| {
+            format!("{what} was seen at another place, and its clock cannot be compared with that of {}", p.name)
+        };
+        let later = match progress.later.get(i) {
+            Some(When::At(later)) => *later,
+            Some(When::Unknown) => return doubt(apart("something of a later step")),
+            _ => {
+                let text = "nothing of a later step was seen and the site names no [[window]]: the capture may not cover this step";
+                return doubt(text.to_owned());
+            }
         };
         if let Some(s) = self.under_way {
             let text =
                 format!("{} was already under way when the capture began: earlier steps may lie before it", s.id.0);
-            return Some((Cause::Time, text));
+            return doubt(text);
         }
-        if progress.first.is_some_and(|first| first < begin) {
-            return doubt(format!(
-                "the capture at {} began after a step of the restore that another place saw",
-                p.name
-            ));
+        match progress.first.get(i) {
+            Some(When::At(first)) if *first < begin => {
+                return doubt(format!(
+                    "the capture at {} began after a step of the restore that another place saw",
+                    p.name
+                ));
+            }
+            Some(When::Unknown) => return doubt(apart("a step of the restore")),
+            _ => {}
         }
         if end < later {
             return doubt(format!("the capture at {} ended before the later step that another place saw", p.name));
@@ -182,8 +181,33 @@ impl Ground<'_, '_> {
     }
 }
 
+/// Loss that could have swallowed a whole session.
+fn loss(p: &PointView<'_>, least: u64) -> Option<Doubt> {
+    let inferred = unseen_bytes(p);
+    if inferred > 0 {
+        let text = format!(
+            "{} acknowledged but never seen: packets are missing in this capture",
+            words::count(inferred, "byte")
+        );
+        return Some((Cause::Loss, text));
+    }
+    let known = |k: &Known<u64>| k.get().unwrap_or_default();
+    let n: u64 = p.observation.inputs.iter().map(|i| known(&i.loss_kernel) + known(&i.loss_interface)).sum();
+    (n >= least).then(|| {
+        (
+            Cause::Loss,
+            format!("{} dropped while capturing; a session takes as few as {least}", words::count(n, "packet")),
+        )
+    })
+}
+
 fn has_hole(p: &PointView<'_>, from: Time, to: Time) -> bool {
     p.observation.holes.iter().any(|h| h.from < to && h.to > from && h.to.since(h.from) > HOLE)
+}
+
+/// Whether anything known could have hidden a single packet from a point.
+pub(super) fn blind(p: &PointView<'_>) -> bool {
+    loss(p, 1).or_else(|| filter(p)).or_else(|| damage(p)).is_some()
 }
 
 /// Bytes acknowledged but never seen, over flows of which both directions were captured; others are one-sided, not lossy.
@@ -192,12 +216,12 @@ pub(super) fn unseen_bytes(p: &PointView<'_>) -> u64 {
     p.observation.flows.iter().filter(both).flat_map(|f| &f.ends).map(|e| e.unseen_acked).sum()
 }
 
-fn filter(p: &PointView<'_>) -> Option<Doubt> {
+fn filter(site: &Site, p: &PointView<'_>) -> Option<Doubt> {
     let inputs = &p.observation.inputs;
     if let Some(f) = inputs
         .iter()
         .find_map(|i| if let Known::Known(f) = &i.filter { Some(f) } else { None })
-        .filter(|f| !f.is_empty())
+        .filter(|f| !f.is_empty() && !hides_nothing(site, f))
     {
         let shown = crate::base::WireText::new(f.as_bytes()).terminal();
         return Some((Cause::Filter, format!("the capture was filtered ({shown}): what it left out cannot be missed")));

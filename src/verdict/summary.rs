@@ -1,6 +1,6 @@
 //! The verdict, its reasons, its scope, and what to know when reading it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::judged::{Judged, rule_of};
 use super::points::PointView;
@@ -104,14 +104,13 @@ fn cause_words(cause: Cause) -> &'static str {
 fn unexpected(j: &Judged<'_, '_>, fails: bool) -> Vec<(String, Vec<FlowId>)> {
     let mut groups: Vec<(String, Vec<FlowId>)> = Vec::new();
     let mut index = BTreeMap::<String, usize>::new();
-    let mut known = BTreeSet::new();
     for s in j.unexpected(fails) {
         let line = format!("unexpected ({}): {}", kind_words(s.class.unexpected), ends(j, s));
         let at = *index.entry(line.clone()).or_insert(groups.len());
         if at == groups.len() {
             groups.push((line, Vec::new()));
         }
-        if let Some((_, ids)) = groups.get_mut(at).filter(|_| known.insert((at, s.id.clone()))) {
+        if let Some((_, ids)) = groups.get_mut(at) {
             ids.push(s.id.clone());
         }
     }
@@ -203,7 +202,7 @@ pub(super) fn headline(verdict: Verdict, scope: &Scope) -> String {
 /// The site's exceptions and what became of them.
 pub(super) fn exceptions(j: &Judged<'_, '_>) -> Vec<Exception> {
     let allow = j.site.allow.iter().enumerate().map(|(i, a)| {
-        let flows = j.seen.iter().filter(|s| s.class.allow == Some(i)).count() as u64;
+        let flows = j.seen.iter().filter(|s| s.class.allow == Some(i) && j.counts(s)).count() as u64;
         Exception {
             kind: "allow".to_owned(),
             what: format!("{} to {} {}", peer(j.site, &a.from), peer(j.site, &a.to), a.service),
@@ -291,7 +290,7 @@ pub(super) fn warnings(j: &Judged<'_, '_>) -> Vec<Warning> {
         out.push(Warning { kind: "unexpected".to_owned(), text, flows });
     }
     let mut of = |kind: &str, text: &str, pick: &dyn Fn(&Seen<'_>) -> bool| {
-        let flows: Vec<FlowId> = j.seen.iter().filter(|s| pick(s)).map(|s| s.id.clone()).collect();
+        let flows: Vec<FlowId> = j.seen.iter().filter(|s| pick(s) && j.counts(s)).map(|s| s.id.clone()).collect();
         if !flows.is_empty() {
             let text = format!("{}: {text}", words::count(flows.len() as u64, "flow"));
             out.push(Warning { kind: kind.to_owned(), text, flows });

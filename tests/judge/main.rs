@@ -11,11 +11,13 @@
 )]
 
 mod classes;
+mod clocks;
 mod disagree;
 mod healing;
 mod hosts;
 mod operations;
 mod outcomes;
+mod paths;
 mod places;
 mod soundness;
 mod verdicts;

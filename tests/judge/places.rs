@@ -19,6 +19,11 @@ fn console() -> World {
     World::clean().without_from(MOUNT, 445).without(6160).without(6162).without(3260)
 }
 
+/// A connection that several places see: their clocks are compared by it.
+fn common(w: &mut World, secs: f64) {
+    w.flow(Proto::Tcp, CONSOLE, 40_000, MOUNT, 6170, secs).works(None);
+}
+
 fn mount() -> World {
     let mut w = World::clean().without(443).without_from(CONSOLE, 445).without(135).without(49154).without(1035);
     w = w.without(6162);
@@ -40,13 +45,18 @@ fn a_window_must_lie_inside_the_capture_that_sees_the_pair() {
 
 #[test]
 fn a_capture_that_began_after_the_restore_did_elsewhere_proves_no_absence() {
-    let r = judged(vec![("console", console()), ("mount-server", mount())], "");
-    assert_eq!(outcome(&r, "image.data-mover", "tcp/6162"), Outcome::Missing);
+    let both = |mut m: World| {
+        let mut con = console();
+        common(&mut con, 37.0);
+        common(&mut m, 37.0);
+        judged(vec![("console", con), ("mount-server", m)], "")
+    };
+    assert_eq!(outcome(&both(mount()), "image.data-mover", "tcp/6162"), Outcome::Missing);
     let mut late = mount();
     late.input.first = Some(at(35.0));
     late.flows.retain(|f| f.first.time >= at(35.0));
     late.ping(MOUNT, REPO, 36.0);
-    let r = judged(vec![("console", console()), ("mount-server", late)], "");
+    let r = both(late);
     let q = requirement(&r, "image.data-mover", "tcp/6162");
     assert_eq!((q.outcome, q.cause), (Outcome::Inconclusive, Some(Cause::Time)), "{}", q.reason);
 }
@@ -67,7 +77,8 @@ fn a_syn_that_arrives_without_an_answer_points_at_the_responders_own_firewall() 
 fn a_syn_that_never_arrives_points_at_the_path() {
     let (mut con, mut tgt) = (console().without(1035), World::new());
     con.flow(Proto::Tcp, CONSOLE, 51_700, TARGET, 1035, 24.0).unanswered();
-    tgt.ping(CONSOLE, TARGET, 1.0);
+    con.flow(Proto::Tcp, CONSOLE, 40_001, TARGET, 445, 19.0).works(None);
+    tgt.flow(Proto::Tcp, CONSOLE, 40_001, TARGET, 445, 19.0).works(None);
     let r = judged(vec![("console", con), ("target-windows", tgt)], "");
     let q = requirement(&r, "image.oracle-runtime", "tcp/1035-1075");
     assert_eq!(q.outcome, Outcome::Blocked);
@@ -91,7 +102,7 @@ fn a_connection_under_a_translated_address_is_the_same_attempt() {
     let site = format!("{roles}\n[hosts]\ncon01 = [\"10.77.0.10\", \"192.0.2.10\"]\n{PLACES}");
     let (mut con, mut tgt) = (console().without(1035), World::new());
     con.flow(Proto::Tcp, CONSOLE, 51_700, TARGET, 1035, 24.0).works(None);
-    tgt.flow(Proto::Tcp, "192.0.2.10", 61_700, TARGET, 1035, 24.0).half_open();
+    tgt.flow(Proto::Tcp, "192.0.2.10", 61_700, TARGET, 1035, 24.0).half_open().numbered_as(51_700);
     let points = [con.point(Some("console")), tgt.point(Some("target-windows"))];
     let r = judge_points(&points, &site, &Options::default());
     assert_eq!(outcome(&r, "image.oracle-runtime", "tcp/1035-1075"), Outcome::Satisfied);

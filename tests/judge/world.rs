@@ -150,6 +150,29 @@ impl World {
         self
     }
 
+    /// The same by a clock that is so many seconds ahead.
+    pub fn shifted(mut self, secs: f64) -> Self {
+        let by = at(secs).as_nanos() - at(0.0).as_nanos();
+        let time = |t: &mut Time| *t = Time::from_nanos(t.as_nanos() + by);
+        let stamp = |s: &mut Stamp| time(&mut s.time);
+        for f in &mut self.flows {
+            [&mut f.first, &mut f.last].into_iter().for_each(stamp);
+            f.syns.iter_mut().flat_map(|r| &mut r.stamps).for_each(stamp);
+            f.icmp.iter_mut().for_each(|e| stamp(&mut e.at));
+            f.evidence.mapper.iter_mut().for_each(|m| stamp(&mut m.at));
+            for e in &mut f.ends {
+                let single =
+                    [&mut e.first, &mut e.last, &mut e.fin_first, &mut e.acked_handshake, &mut e.payload_acked];
+                single.into_iter().chain([&mut e.first_payload]).flatten().for_each(stamp);
+                e.syn_ack_seen.iter_mut().for_each(|s| stamp(&mut s.at));
+                e.rst_seen.iter_mut().for_each(|r| stamp(&mut r.at));
+            }
+        }
+        [&mut self.input.first, &mut self.input.last].into_iter().flatten().for_each(time);
+        self.observation.holes.iter_mut().flat_map(|h| [&mut h.from, &mut h.to]).for_each(time);
+        self
+    }
+
     pub fn point(mut self, name: Option<&str>) -> PointSeen {
         self.flows.sort_by_key(|f| f.first);
         let mut observation = self.observation;
@@ -189,6 +212,7 @@ pub const SRVSVC: &str = "4b324fc8-1670-01d3-1278-5a47bf6ee188";
 pub struct FlowFacts<'w>(pub &'w mut Flow);
 
 const ISN: u32 = 1_000;
+const ANSWER: u32 = 5_000_000;
 
 impl FlowFacts<'_> {
     /// The originator's side: the end that was named first has the higher port in every flow of these tests but those
@@ -230,23 +254,54 @@ impl FlowFacts<'_> {
         end.window = Some((64_000, 64_000));
     }
 
+    /// The originator's initial sequence number: as different as the client ports are.
+    fn isn(&self) -> u32 {
+        let (orig, _) = self.sides();
+        self.0.syns.first().map_or(ISN + u32::from(self.0.point(orig).port), |r| r.isn)
+    }
+
+    /// Other sequence numbers: what a device on the way made of them, or those of the same connection under another port.
+    pub fn numbered(self, isn: u32, answer: u32) -> Self {
+        let (orig, resp) = self.sides();
+        self.0.syns.iter_mut().for_each(|r| r.isn = isn);
+        let end = &mut self.0.ends[resp.index()];
+        end.syn_ack_seen.iter_mut().for_each(|s| (s.seq, s.ack) = (answer, isn + 1));
+        end.rst_seen.iter_mut().for_each(|r| r.ack = r.ack.map(|_| isn + 1));
+        self.0.ends[orig.index()].rst_seen.iter_mut().for_each(|r| r.seq = isn + 1);
+        self
+    }
+
+    /// The sequence numbers that a connection from this client port has here.
+    pub fn numbered_as(self, client: u16) -> Self {
+        let isn = ISN + u32::from(client);
+        self.numbered(isn, ANSWER + isn)
+    }
+
+    /// Digests of what both sides sent first.
+    pub fn heads(self, orig: u64, resp: u64) -> Self {
+        let (o, r) = self.sides();
+        self.0.ends[o.index()].heads = [Some(orig), Some(orig + 1), Some(orig + 2)];
+        self.0.ends[r.index()].heads = [Some(resp), Some(resp + 1), Some(resp + 2)];
+        self
+    }
+
     /// SYNs at these seconds after the beginning.
     pub fn syns(mut self, after: &[f64]) -> Self {
         let (orig, _) = self.sides();
         let stamps: Vec<Stamp> = after.iter().map(|&a| self.stamp(a)).collect();
         self.add(orig, stamps.len() as u64, *stamps.last().unwrap());
         let count = stamps.len() as u64;
-        self.0.syns = vec![SynRun { from: orig, isn: ISN, payload: 0, count, stamps }];
+        self.0.syns = vec![SynRun { from: orig, isn: self.isn(), payload: 0, count, stamps }];
         self
     }
 
     fn syn_acks(mut self, n: u64) -> Self {
         let (_, resp) = self.sides();
-        let at = self.stamp(0.01);
+        let (at, self_isn) = (self.stamp(0.01), self.isn());
         self.add(resp, n, at);
         let end = &mut self.0.ends[resp.index()];
         end.syn_acks = n;
-        end.syn_ack_seen = (0..n).map(|_| SynAck { at, seq: 5_000, ack: ISN + 1 }).collect();
+        end.syn_ack_seen = (0..n).map(|_| SynAck { at, seq: ANSWER + self_isn, ack: self_isn + 1 }).collect();
         self
     }
 
@@ -305,23 +360,23 @@ impl FlowFacts<'_> {
     pub fn refused_by_ttl(mut self, ttl: u8) -> Self {
         self = self.syns(&[0.0]);
         let (_, resp) = self.sides();
-        let at = self.stamp(0.01);
+        let (at, isn) = (self.stamp(0.01), self.isn());
         self.add(resp, 1, at);
         let end = &mut self.0.ends[resp.index()];
         end.rsts = 1;
         end.ttl = None;
-        end.rst_seen = vec![Rst { at, seq: 0, ack: Some(ISN + 1), ttl }];
+        end.rst_seen = vec![Rst { at, seq: 0, ack: Some(isn + 1), ttl }];
         self
     }
 
     pub fn withdrawn(mut self) -> Self {
         self = self.syns(&[0.0]);
         let (orig, _) = self.sides();
-        let at = self.stamp(0.5);
+        let (at, isn) = (self.stamp(0.5), self.isn());
         self.add(orig, 1, at);
         let end = &mut self.0.ends[orig.index()];
         end.rsts = 1;
-        end.rst_seen = vec![Rst { at, seq: ISN + 1, ack: None, ttl: 64 }];
+        end.rst_seen = vec![Rst { at, seq: isn + 1, ack: None, ttl: 64 }];
         self
     }
 
@@ -329,9 +384,9 @@ impl FlowFacts<'_> {
     pub fn icmp(mut self, code: u8) -> Self {
         self = self.syns(&[0.0, 1.0]);
         let (orig, _) = self.sides();
-        let at = self.stamp(0.01);
+        let (at, isn) = (self.stamp(0.01), self.isn());
         let reporter = "10.77.0.1".parse().unwrap();
-        self.0.icmp = vec![IcmpError { reporter, at, count: 1, v6: false, ty: 3, code, quoted: orig, seq: Some(ISN) }];
+        self.0.icmp = vec![IcmpError { reporter, at, count: 1, v6: false, ty: 3, code, quoted: orig, seq: Some(isn) }];
         self
     }
 

@@ -110,3 +110,62 @@ impl Pcap {
         &self.bytes
     }
 }
+
+/// What something between two places, or the clock of one of them, does to a capture. Checksums are left as they were.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Rewrite {
+    /// Added to every time, in microseconds.
+    pub(crate) micros: i64,
+    /// Added to the sequence numbers of what this address sends, and to the acknowledgements of what it gets.
+    pub(crate) renumber: Option<([u8; 4], u32)>,
+    /// An address that appears as another one.
+    pub(crate) translate: Option<([u8; 4], [u8; 4])>,
+}
+
+impl Rewrite {
+    /// A classic little-endian pcap of Ethernet frames, rewritten.
+    pub(crate) fn apply(&self, pcap: &[u8]) -> Vec<u8> {
+        assert_eq!(&pcap[..4], [0xd4, 0xc3, 0xb2, 0xa1], "microseconds, little-endian");
+        let mut out = pcap[..24].to_vec();
+        let mut at = 24;
+        let word = |at: usize| i64::from(u32::from_le_bytes(pcap[at..at + 4].try_into().unwrap()));
+        while at < pcap.len() {
+            let micros = word(at) * 1_000_000 + word(at + 4) + self.micros;
+            let end = at + 16 + usize::try_from(word(at + 8)).unwrap();
+            for part in [micros.div_euclid(1_000_000), micros.rem_euclid(1_000_000)] {
+                out.extend(u32::try_from(part).unwrap().to_le_bytes());
+            }
+            out.extend(&pcap[at + 8..at + 16]);
+            let mut frame = pcap[at + 16..end].to_vec();
+            self.frame(&mut frame);
+            out.extend(frame);
+            at = end;
+        }
+        out
+    }
+
+    fn frame(&self, f: &mut [u8]) {
+        if f.len() < 34 || f[12..14] != [8, 0] {
+            return;
+        }
+        let tcp = 14 + usize::from(f[14] & 15) * 4;
+        if let Some((host, by)) = self.renumber.filter(|_| f[23] == 6 && f.len() >= tcp + 20) {
+            for (end, number) in [(26, tcp + 4), (30, tcp + 8)] {
+                if f[end..end + 4] == host {
+                    let n = u32::from_be_bytes(f[number..number + 4].try_into().unwrap());
+                    // A SYN acknowledges nothing.
+                    if n != 0 || end == 26 {
+                        f[number..number + 4].copy_from_slice(&n.wrapping_add(by).to_be_bytes());
+                    }
+                }
+            }
+        }
+        if let Some((from, to)) = self.translate {
+            for end in [26, 30] {
+                if f[end..end + 4] == from {
+                    f[end..end + 4].copy_from_slice(&to);
+                }
+            }
+        }
+    }
+}

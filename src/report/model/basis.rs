@@ -183,6 +183,25 @@ pub struct Capture {
     pub problems: Vec<Problem>,
 }
 
+/// How far the clocks of two observation points are apart, worked out from connections that both saw.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct ClockOffset {
+    /// The point whose clock is compared.
+    pub of: String,
+    /// The point it is compared with.
+    pub against: String,
+    /// By how many nanoseconds the first one's clock is ahead; negative where it is behind; null: no connection tells.
+    pub ahead_nanos: Known<i64>,
+    /// By how many nanoseconds that may be wrong, either way.
+    pub uncertainty_nanos: Known<u64>,
+    /// By how much it changes, in parts per billion.
+    pub drift_ppb: Known<i64>,
+    /// Connections it was worked out from.
+    pub connections: u64,
+    /// The point whose clock the site's windows and dates are read by.
+    pub reference: String,
+}
+
 /// An observation point.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Point {

@@ -162,6 +162,48 @@ pub enum AppState {
     Unconfirmed,
 }
 
+/// How a connection was told again at another place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MatchedBy {
+    /// By the originator's initial sequence number.
+    Isn,
+    /// By digests of what both sides sent first: the sequence numbers were rewritten on the way.
+    FirstPayload,
+    /// By the tuple, at the same time.
+    Tuple,
+}
+
+/// The same connection at another observation point.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct SeenAlso {
+    /// Observation point.
+    pub observation_point: String,
+    /// How it was told again.
+    pub matched_by: MatchedBy,
+    /// Originator there, `192.0.2.10:61700`: another one than here where addresses are translated on the way.
+    pub orig: String,
+    /// Responder there.
+    pub resp: String,
+    /// Input of the first frame there, as given.
+    pub input: String,
+    /// 1-based number of the first frame there.
+    pub first_frame: u64,
+    /// First packet, by the clock of that place.
+    pub first: Time,
+}
+
+/// A connection seen at several observation points. It counts once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Connection {
+    /// Its number in this report: flows with the same number are the same connection.
+    pub number: u64,
+    /// Whether this is the record that counts.
+    pub counts: bool,
+    /// The other places.
+    pub also: Vec<SeenAlso>,
+}
+
 /// A flow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct FlowRecord {
@@ -236,6 +278,9 @@ pub struct FlowRecord {
     /// Observation point; absent where there is only one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observation_point: Option<String>,
+    /// The connection it is; absent where only one observation point saw it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection: Option<Connection>,
     /// Wireshark display filter.
     pub display_filter: String,
 }

@@ -78,6 +78,8 @@ pub struct Report {
     pub captures: Vec<Capture>,
     /// Observation points: what each could see.
     pub observation_points: Vec<Point>,
+    /// How the clocks of each two observation points differ.
+    pub clocks: Vec<ClockOffset>,
     /// Requirements, in the order of stages and rules.
     pub requirements: Vec<Requirement>,
     /// Connections that the network carried and in which the peers disagree.

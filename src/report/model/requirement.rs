@@ -92,6 +92,54 @@ pub enum Cause {
     MapperPortUntried,
     /// Encapsulation hides the pair.
     Opaque,
+    /// What came first is not known: the clocks of two places cannot be compared that closely.
+    Clocks,
+}
+
+/// Where on its way an attempt was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PathKind {
+    /// The SYN was seen at the first place and never reached the second.
+    SynLost,
+    /// The SYN reached the second place, the responder's own, and no answer left it.
+    ResponderSilent,
+    /// The answer was seen at the first place and never came back to the second, the originator's own.
+    AnswerLost,
+    /// The reset that arrived at the first place was not sent at the second, the responder's own.
+    ResetBetween,
+}
+
+/// A frame that shows something.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct PathFrame {
+    /// Observation point.
+    pub observation_point: String,
+    /// Input, as given.
+    pub input: String,
+    /// 1-based number there.
+    pub frame: u64,
+    /// By the capture's own clock.
+    pub time: Time,
+    /// Wireshark display filter.
+    pub display_filter: String,
+}
+
+/// Where on its way an attempt was lost, told from two observation points.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Path {
+    /// What happened.
+    pub kind: PathKind,
+    /// The place up to which it was seen.
+    pub from: String,
+    /// The place that shows the rest, or nothing.
+    pub to: String,
+    /// One sentence.
+    pub text: String,
+    /// Whether the place that shows nothing did not record its loss.
+    pub loss_unknown: bool,
+    /// Frames it rests on.
+    pub frames: Vec<PathFrame>,
 }
 
 /// A requirement and its outcome.
@@ -121,6 +169,9 @@ pub struct Requirement {
     pub cause: Option<Cause>,
     /// One or two sentences: what was seen or not seen, and what follows.
     pub reason: String,
+    /// Where on its way the failed attempt was lost, where two places tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<Path>,
     /// What the administrator sees in the product when it is blocked.
     pub symptom: Option<String>,
     /// What to check or do next, with hosts and ports filled in.

@@ -7,7 +7,7 @@ use super::moment::{Clock, size};
 use super::page::{Ink, Page};
 use super::plural;
 use crate::base::{Known, Problem};
-use crate::report::{Capture, Outcome, Point, Report};
+use crate::report::{Capture, ClockOffset, Outcome, Point, Report};
 
 /// One block per capture.
 pub(super) fn captures(page: &mut Page, report: &Report, clock: &Clock) {
@@ -80,6 +80,54 @@ pub(super) fn sight(page: &mut Page, report: &Report) {
         let text = format!("not in sight: {}; a capture at {place} would settle it", rules.join(", "));
         page.bullet(2, ("·", Ink::Plain), &text);
     }
+}
+
+/// How the clocks of the places differ, and by which one times are compared.
+pub(super) fn clocks(page: &mut Page, report: &Report) {
+    let Some(first) = report.clocks.first() else { return };
+    page.heading("Clocks");
+    report.clocks.iter().for_each(|c| page.bullet(2, ("•", Ink::Plain), &clock(c)));
+    let text = format!(
+        "The site's windows are read by the clock of {}; every time shown is the capture's own.",
+        first.reference
+    );
+    page.para(2, Ink::Dim, &text);
+}
+
+fn clock(c: &ClockOffset) -> String {
+    let (Known::Known(ahead), Known::Known(doubt)) = (&c.ahead_nanos, &c.uncertainty_nanos) else {
+        return format!(
+            "{} against {}: unknown, no connection was seen at both; nothing is concluded from what came first at which",
+            c.of, c.against
+        );
+    };
+    let from = plural(c.connections, "connection");
+    let doubt = length(*doubt);
+    let drift = match c.drift_ppb {
+        Known::Known(ppb) if ppb != 0 => {
+            format!(", {} {} per hour", if ppb > 0 { "gaining" } else { "losing" }, length(ppb.unsigned_abs() * 3600))
+        }
+        _ => String::new(),
+    };
+    match ahead.unsigned_abs() {
+        apart if apart <= c.uncertainty_nanos.get().unwrap_or_default() => {
+            format!("{} and {} in step, ±{doubt}{drift}, from {from}", c.of, c.against)
+        }
+        apart => {
+            let which = if *ahead > 0 { "ahead of" } else { "behind" };
+            format!("{} is {} {which} {}, ±{doubt}{drift}, from {from}", c.of, length(apart), c.against)
+        }
+    }
+}
+
+/// Nanoseconds for people, three digits after the point: `2.310 s`, `0.400 ms`, `12.000 us`.
+fn length(nanos: u64) -> String {
+    let (unit, word) = match nanos {
+        1_000_000_000.. => (1_000_000_000, "s"),
+        100_000.. => (1_000_000, "ms"),
+        _ => (1_000, "us"),
+    };
+    format!("{}.{:03} {word}", nanos / unit, nanos % unit * 1000 / unit)
 }
 
 fn point(page: &mut Page, p: &Point) {

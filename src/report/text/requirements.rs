@@ -50,7 +50,9 @@ fn together(page: &mut Page, rows: &[&Requirement]) {
 
 impl<'a> Blocks<'a> {
     pub(super) fn new(report: &'a Report, clock: &'a Clock) -> Self {
-        let flows = report.flows.iter().map(|f| (f.id.0.as_str(), f)).collect();
+        let mut flows = BTreeMap::new();
+        // Several places may have the same flow: the first of them shows it.
+        report.flows.iter().for_each(|f| drop(flows.entry(f.id.0.as_str()).or_insert(f)));
         Self { requirements: &report.requirements, flows, clock }
     }
 
@@ -112,6 +114,9 @@ impl<'a> Blocks<'a> {
         page.bullet(2, mark(r.outcome), &format!("{} {} {}{cause}", r.rule, r.service, r.outcome.words()));
         page.field(4, "path", &path(r));
         page.field(4, "seen", &r.reason);
+        if let Some(path) = &r.path {
+            page.field(4, "where", &path.text);
+        }
         match &r.next_step {
             Some(next) => page.field(4, "next", next),
             None if r.settle_at.is_empty() => {}

@@ -1,0 +1,396 @@
+//! Live capture with libpcap: interfaces as one stream of pcapng blocks.
+//!
+//! A thread per interface receives and hands over, nothing else: packets as blocks, whole batches at a time, over a bounded
+//! channel. What finds no room there is counted and told as the system's drops are. Counters are written every second, so the
+//! stream says until when it saw nothing. A packet's time is the kernel's; that of counters is this host's clock.
+
+use std::io::{self, Cursor, Read};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use pcap::{Active, Capture, Device, Linktype, Precision};
+
+use super::write::{Counters, InterfaceHead, interface, packet, section, statistics};
+use crate::base::Time;
+
+/// Interface that stands for all of a Linux host's.
+pub const ANY: &str = "any";
+/// Linux cooked capture, version 2: it names the interface in every frame.
+const SLL2: i32 = 276;
+/// How long libpcap waits for packets before it says that none came, in milliseconds.
+const WAIT: i32 = 100;
+/// Bytes after which a batch is handed over.
+const BATCH: usize = 64 * 1024;
+/// A batch is handed over at the latest after so long.
+const AT_LATEST: Duration = Duration::from_millis(100);
+/// Batches on their way.
+const IN_FLIGHT: usize = 256;
+/// Between two reports of the counters.
+const REPORT: Duration = Duration::from_secs(1);
+/// What is still to be handed over at the end is waited for so long.
+const AT_THE_END: Duration = Duration::from_secs(2);
+
+/// An interface of this host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Card {
+    /// Its name.
+    pub name: String,
+    /// Whether it is up.
+    pub up: bool,
+    /// Its addresses.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// The interfaces of this host that can be captured on, if one may.
+///
+/// # Errors
+/// Where libpcap cannot list them.
+pub fn list() -> Result<Vec<Card>, InterfaceError> {
+    let all = Device::list().map_err(|e| failed("any interface", &e))?;
+    let card = |d: Device| {
+        let addresses = d.addresses.iter().map(|a| a.addr).collect();
+        Card { up: d.flags.is_up(), name: d.name, addresses }
+    };
+    Ok(all.into_iter().map(card).collect())
+}
+
+/// What to capture.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// Interfaces by name.
+    pub interfaces: Vec<String>,
+    /// Bytes of each packet.
+    pub snaplen: u32,
+    /// Bytes of the kernel's buffer, per interface.
+    pub buffer: u32,
+    /// Whether to see packets for other hosts, too.
+    pub promiscuous: bool,
+    /// Capture filters in libpcap's language: the first one that an interface takes. Where it takes none, nothing is filtered.
+    pub filters: Vec<String>,
+    /// Whether the first filter must be taken.
+    pub strict: bool,
+}
+
+/// Why there is no capture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InterfaceError {
+    /// There is no such interface; those there are.
+    Unknown(String, Vec<String>),
+    /// The system does not allow it.
+    Permission(String),
+    /// The filter cannot be used; libpcap's reason.
+    Filter(String, String),
+    /// Something else; libpcap's reason.
+    Other(String, String),
+}
+
+impl std::fmt::Display for InterfaceError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unknown(name, known) => {
+                write!(f, "there is no interface '{name}'; expected one of {}", known.join(", "))
+            }
+            Self::Permission(name) => write!(
+                f,
+                "no permission to capture on {name}: it needs root or CAP_NET_RAW; \"portwitness doctor\" says how to grant it"
+            ),
+            Self::Filter(name, why) => write!(f, "{name} does not take the capture filter: {why}"),
+            Self::Other(name, why) => write!(f, "cannot capture on {name}: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for InterfaceError {}
+
+/// Interfaces that are open; packets wait in the kernel.
+pub struct Interfaces {
+    open: Vec<Open>,
+    /// What to know of how they were opened.
+    pub notes: Vec<String>,
+    /// Addresses of these interfaces, with `any` of all.
+    pub addresses: Vec<IpAddr>,
+    start: Time,
+}
+
+struct Open {
+    name: String,
+    capture: Capture<Active>,
+    link: u16,
+    snaplen: u32,
+    filter: Option<String>,
+}
+
+/// Ends a capture.
+#[derive(Clone, Debug, Default)]
+pub struct Halt(Arc<AtomicBool>);
+
+impl Halt {
+    /// Asks the capture to end: what was received is handed over, then the stream ends.
+    pub fn ask(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn is_asked(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Interfaces {
+    /// Opens interfaces. Privileges can be given up afterwards.
+    ///
+    /// # Errors
+    /// An interface that is not there or not to be captured on, a filter that is none.
+    pub fn open(asked: &Asked) -> Result<Self, InterfaceError> {
+        let devices = list()?;
+        let mut this = Self { open: Vec::new(), notes: Vec::new(), addresses: Vec::new(), start: now() };
+        for name in &asked.interfaces {
+            if name != ANY && !devices.iter().any(|d| d.name == *name) {
+                let known = devices.iter().map(|d| d.name.clone()).collect();
+                return Err(InterfaceError::Unknown(name.clone(), known));
+            }
+            let own = devices.iter().filter(|d| name == ANY || d.name == *name);
+            this.addresses.extend(own.flat_map(|d| d.addresses.iter().copied()));
+            let open = Open::new(name, asked, &mut this.notes)?;
+            this.open.push(open);
+        }
+        Ok(this)
+    }
+
+    /// The section's and the interfaces' declarations: what every file of this capture begins with.
+    pub fn head(&self) -> Vec<u8> {
+        let mut head = Vec::new();
+        section(&mut head);
+        for open in &self.open {
+            let filter = open.filter.as_deref();
+            interface(&mut head, &InterfaceHead { link: open.link, snaplen: open.snaplen, name: &open.name, filter });
+        }
+        head
+    }
+
+    /// Begins to hand over. `keep` is given every batch of whole blocks in order, but not
+    /// the declarations.
+    ///
+    /// # Errors
+    /// Where the system gives no thread.
+    pub fn start(self, halt: &Halt, keep: impl FnMut(&[u8]) + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
+        let (send, batches) = bounded(IN_FLIGHT);
+        let head = self.head();
+        for (number, open) in (0..).zip(self.open) {
+            let worker = Worker {
+                number,
+                start: self.start,
+                halt: halt.clone(),
+                send: send.clone(),
+                batch: Vec::with_capacity(BATCH * 2),
+                packets: 0,
+                unhanded: 0,
+                totals: Totals::new(open.name == ANY),
+                name: open.name,
+            };
+            thread::Builder::new().name(format!("capture {number}")).spawn(move || worker.run(open.capture))?;
+        }
+        Ok(Box::new(Handed { batches, held: Cursor::new(head), keep }))
+    }
+}
+
+impl Open {
+    fn new(name: &str, asked: &Asked, notes: &mut Vec<String>) -> Result<Self, InterfaceError> {
+        let other = |e: pcap::Error| failed(name, &e);
+        let snaplen = i32::try_from(asked.snaplen).unwrap_or(i32::MAX);
+        let inactive = Capture::from_device(name).map_err(other)?;
+        let mut capture = inactive
+            .snaplen(snaplen)
+            .buffer_size(i32::try_from(asked.buffer).unwrap_or(i32::MAX))
+            .promisc(asked.promiscuous)
+            .timeout(WAIT)
+            .precision(Precision::Nano)
+            .open()
+            .map_err(other)?;
+        if name == ANY {
+            // Older libpcaps have only the first version, which does not name interfaces.
+            let _as_it_was = capture.set_datalink(Linktype(SLL2));
+        }
+        let filter = Self::filter(name, &mut capture, asked, notes)?;
+        let link = u16::try_from(capture.get_datalink().0).unwrap_or(u16::MAX);
+        Ok(Self { name: name.to_owned(), capture, link, snaplen: asked.snaplen, filter })
+    }
+
+    fn filter(
+        name: &str,
+        capture: &mut Capture<Active>,
+        asked: &Asked,
+        notes: &mut Vec<String>,
+    ) -> Result<Option<String>, InterfaceError> {
+        let mut refused = None;
+        for filter in &asked.filters {
+            match capture.filter(filter, true) {
+                Ok(()) => return Ok(Some(filter.clone())),
+                Err(e) if asked.strict => return Err(InterfaceError::Filter(name.to_owned(), e.to_string())),
+                Err(e) => refused = Some(e),
+            }
+        }
+        notes.extend(refused.map(|e| format!("{name} takes no capture filter and is captured whole: {e}")));
+        Ok(None)
+    }
+}
+
+/// libpcap tells by text alone what went wrong.
+fn failed(name: &str, error: &pcap::Error) -> InterfaceError {
+    let text = error.to_string();
+    let lower = text.to_lowercase();
+    if lower.contains("permission") || lower.contains("not permitted") {
+        return InterfaceError::Permission(name.to_owned());
+    }
+    InterfaceError::Other(name.to_owned(), text)
+}
+
+/// Batches as they are read.
+struct Handed<K> {
+    batches: Receiver<Vec<u8>>,
+    held: Cursor<Vec<u8>>,
+    keep: K,
+}
+
+impl<K: FnMut(&[u8])> Read for Handed<K> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let n = self.held.read(buf)?;
+            if n > 0 || buf.is_empty() {
+                return Ok(n);
+            }
+            // All interfaces have ended.
+            let Ok(batch) = self.batches.recv() else { return Ok(0) };
+            (self.keep)(&batch);
+            self.held = Cursor::new(batch);
+        }
+    }
+}
+
+/// libpcap's counters have 32 bits and wrap; these do not.
+#[derive(Clone, Copy, Debug)]
+struct Totals {
+    any: bool,
+    last: [u32; 3],
+    sums: [u64; 3],
+}
+
+impl Totals {
+    const fn new(any: bool) -> Self {
+        Self { any, last: [0; 3], sums: [0; 3] }
+    }
+
+    fn take(&mut self, now: [u32; 3]) {
+        for ((sum, last), now) in self.sums.iter_mut().zip(&mut self.last).zip(now) {
+            *sum += u64::from(now.wrapping_sub(*last));
+            *last = now;
+        }
+    }
+
+    /// `unhanded` packets were received and found no room. What all interfaces together dropped, nobody counts.
+    fn counters(&self, unhanded: u64) -> Counters {
+        let [received, system, interface] = self.sums;
+        Counters {
+            received,
+            interface_drops: (!self.any && cfg!(target_os = "linux")).then_some(interface),
+            system_drops: Some(system + unhanded),
+        }
+    }
+}
+
+struct Worker {
+    number: u32,
+    name: String,
+    start: Time,
+    halt: Halt,
+    send: Sender<Vec<u8>>,
+    batch: Vec<u8>,
+    /// Packets in the batch.
+    packets: u64,
+    unhanded: u64,
+    totals: Totals,
+}
+
+impl Worker {
+    fn run(mut self, mut capture: Capture<Active>) {
+        let (mut handed, mut reported) = (Instant::now(), Instant::now());
+        self.report(&mut capture);
+        while !self.halt.is_asked() {
+            match capture.next_packet() {
+                Ok(p) => {
+                    let time = time(p.header.ts.tv_sec, p.header.ts.tv_usec);
+                    packet(&mut self.batch, self.number, time, p.header.len, p.data);
+                    self.packets += 1;
+                }
+                Err(pcap::Error::TimeoutExpired) => {}
+                // Gone for good: libpcap itself waits for interfaces that are merely down.
+                Err(_) => break,
+            }
+            let now = Instant::now();
+            if now - reported >= REPORT {
+                reported = now;
+                self.report(&mut capture);
+            }
+            if self.batch.len() >= BATCH || now - handed >= AT_LATEST && !self.batch.is_empty() {
+                handed = now;
+                self.hand_over();
+            }
+        }
+        self.hand_over();
+        self.report(&mut capture);
+        let last = std::mem::take(&mut self.batch);
+        // Whoever reads has stopped.
+        let _nobody_reads = self.send.send_timeout(last, AT_THE_END);
+    }
+
+    fn hand_over(&mut self) {
+        let full = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH * 2));
+        if self.send.try_send(full).is_err() {
+            self.unhanded += self.packets;
+        }
+        self.packets = 0;
+    }
+
+    fn report(&mut self, capture: &mut Capture<Active>) {
+        if let Ok(s) = capture.stats() {
+            self.totals.take([s.received, s.dropped, s.if_dropped]);
+        }
+        statistics(&mut self.batch, self.number, self.start, now(), &self.totals.counters(self.unhanded));
+    }
+}
+
+impl std::fmt::Debug for Worker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "capture on {}", self.name)
+    }
+}
+
+/// With [`Precision::Nano`] the fraction is in nanoseconds.
+fn time(secs: impl TryInto<i64>, nanos: impl TryInto<u32>) -> Time {
+    let parts = secs.try_into().ok().zip(nanos.try_into().ok());
+    parts.and_then(|(s, n)| Time::from_parts(s, n)).unwrap_or(Time::from_nanos(0))
+}
+
+/// This host's clock: the only one the library looks at, since a capture is where time comes from.
+fn now() -> Time {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Time::from_nanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_of_32_bits_are_followed_beyond_their_end() {
+        let mut totals = Totals::new(false);
+        totals.take([u32::MAX - 1, 3, 0]);
+        totals.take([1, 5, 0]);
+        let counters = totals.counters(10);
+        assert_eq!((counters.received, counters.system_drops), (u64::from(u32::MAX) + 2, Some(15)));
+        assert_eq!(Totals::new(true).counters(0).interface_drops, None, "nobody counts it on all interfaces");
+    }
+}

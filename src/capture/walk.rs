@@ -1,0 +1,180 @@
+//! The loop over records that lie whole in the window, for the two formats almost all captures have.
+//!
+//! It takes what [`Reader::advance`] would have taken and counts it the same way, without building a value per layer. Whatever is
+//! unusual about a record, and every record that the window's end cuts, is left to that one.
+
+use super::event::{Event, FrameSource as _};
+use super::frame::Frame;
+use super::meta::InputMeta;
+use super::order::Order;
+use super::pcap;
+use super::pcapng::{self, Interface, PacketHead, block};
+use super::reader::{KEPT, PACKET_DATA, Reader, max_frame};
+use super::segment::Format;
+use crate::base::{Problem, Time};
+
+/// Who takes what a reader comes to.
+pub trait Sink {
+    /// A frame, valid during the call.
+    fn frame(&mut self, frame: &Frame<'_>);
+    /// Something wrong with the capture.
+    fn problem(&mut self, problem: Problem);
+}
+
+/// What frames of one walk add to an [`InputMeta`]. There were frames before it.
+struct Tally {
+    packets: u64,
+    cut: u64,
+    last: Time,
+    span: (Time, Time),
+    backwards: u64,
+    backwards_at: Option<u64>,
+}
+
+impl Tally {
+    fn new(meta: &InputMeta) -> Option<Self> {
+        let ((_, last), span) = (meta.ends?, meta.span?);
+        Some(Self { packets: meta.packets, cut: 0, last, span, backwards: 0, backwards_at: None })
+    }
+
+    #[inline(always)]
+    fn add(&mut self, time: Time, cut: bool) {
+        self.packets += 1;
+        self.cut += u64::from(cut);
+        if time < self.last {
+            self.backwards += 1;
+            self.backwards_at = self.backwards_at.or(Some(self.packets));
+        }
+        self.last = time;
+        self.span = (self.span.0.min(time), self.span.1.max(time));
+    }
+
+    fn settle(self, meta: &mut InputMeta) {
+        meta.packets = self.packets;
+        meta.cut_frames += self.cut;
+        meta.ends = meta.ends.map(|(first, _)| (first, self.last));
+        meta.span = Some(self.span);
+        meta.backwards += self.backwards;
+        meta.backwards_at = meta.backwards_at.or(self.backwards_at);
+    }
+}
+
+impl Reader {
+    /// Hands everything that is left to a sink, and says what was read.
+    pub fn each(&mut self, sink: &mut impl Sink) -> InputMeta {
+        loop {
+            if self.is_walking() {
+                match &self.context.format {
+                    Format::Pcap(header) => {
+                        let header = *header;
+                        self.walk_pcap(&header, sink);
+                    }
+                    Format::Pcapng(_) => self.walk_pcapng(sink),
+                    Format::Snoop(_) => {}
+                }
+            }
+            match self.next() {
+                Some(Event::Frame(frame)) => sink.frame(&frame),
+                Some(Event::Problem(problem)) => sink.problem(problem),
+                None => return self.finish(),
+            }
+        }
+    }
+
+    fn walk_pcap(&mut self, header: &pcap::Header, sink: &mut impl Sink) {
+        let Self { window, meta, tallies, context, end, .. } = self;
+        let Some(mut tally) = Tally::new(meta) else { return };
+        let Some(own) = tallies.first_mut().filter(|t| t.packets > 0) else { return };
+        let (bytes, before) = (window.held(), tally.packets);
+        let within = usize::try_from(end.saturating_sub(window.offset())).unwrap_or(usize::MAX);
+        let (head, most) = (header.record_len(), max_frame(header.link).min(KEPT));
+        let mut at = 0;
+        while at < within
+            && let Some(record) = bytes.get(at..).and_then(|b| header.record(b))
+            && record.captured <= most
+            && record.nanos < 1_000_000_000
+            && let Some(data) = bytes.get(at + head..at + head + record.captured as usize)
+        {
+            at += head + data.len();
+            let time = Time::from_nanos(i64::from(record.secs) * 1_000_000_000 + record.nanos.cast_signed());
+            tally.add(time, record.captured < record.original);
+            sink.frame(&Frame {
+                time,
+                input: meta.input,
+                number: tally.packets,
+                interface: 0,
+                link: header.link,
+                data,
+                original_len: record.original,
+            });
+        }
+        own.packets += tally.packets - before;
+        context.carried = Some(tally.last);
+        tally.settle(meta);
+        window.take(at);
+    }
+
+    fn walk_pcapng(&mut self, sink: &mut impl Sink) {
+        let Self { window, meta, tallies, context, end, .. } = self;
+        let Format::Pcapng(section) = &context.format else { return };
+        let (Some(mut tally), Some(order)) = (Tally::new(meta), section.order) else { return };
+        let bytes = window.held();
+        let within = usize::try_from(end.saturating_sub(window.offset())).unwrap_or(usize::MAX);
+        let mut at = 0;
+        while at < within
+            && let Some(packet) = bytes.get(at..).and_then(|b| enhanced(order, b))
+            && let Some(interface) = section.interfaces.get(packet.head.interface as usize)
+            && let Some(own) = tallies.get_mut(packet.head.interface as usize).filter(|t| t.packets > 0)
+            && packet.head.captured <= max_frame(interface.link).min(KEPT)
+            && let Some(time) = time(interface, packet.head.ticks)
+        {
+            at += packet.len;
+            tally.add(time, packet.head.captured < packet.head.original);
+            own.packets += 1;
+            sink.frame(&Frame {
+                time,
+                input: meta.input,
+                number: tally.packets,
+                interface: section.base.saturating_add(packet.head.interface),
+                link: interface.link,
+                data: packet.data,
+                original_len: packet.head.original,
+            });
+        }
+        context.carried = Some(tally.last);
+        tally.settle(meta);
+        window.take(at);
+    }
+}
+
+fn time(interface: &Interface, ticks: u64) -> Option<Time> {
+    interface.resolution.time(ticks, interface.offset)
+}
+
+/// A whole Enhanced Packet Block that counts no drops.
+struct Enhanced<'a> {
+    len: usize,
+    head: PacketHead,
+    data: &'a [u8],
+}
+
+#[inline(always)]
+fn enhanced(order: Order, bytes: &[u8]) -> Option<Enhanced<'_>> {
+    /// Longer ones are few.
+    const MOST: usize = 128 * 1024;
+    let (kind, claimed) = (order.u32(bytes, 0)?, order.u32(bytes, 4)?);
+    let len = usize::try_from(claimed).ok().filter(|n| n % 4 == 0 && *n <= MOST)?;
+    if kind != block::ENHANCED || order.u32(bytes, len.checked_sub(4)?)? != claimed {
+        return None;
+    }
+    let head = PacketHead::parse(order, kind, bytes.get(pcapng::HEAD..)?)?;
+    let captured = head.captured as usize;
+    let padded = captured.checked_next_multiple_of(4)?;
+    // An options list, if only its end, goes the long way unless it counts no drops.
+    let rest = len.checked_sub(PACKET_DATA + 4)?.checked_sub(padded)?;
+    let options = bytes.get(PACKET_DATA + padded..PACKET_DATA + padded + rest)?;
+    if rest > 0 && PacketHead::dropcount(order, options).is_some() {
+        return None;
+    }
+    Some(Enhanced { len, head, data: bytes.get(PACKET_DATA..PACKET_DATA + captured)? })
+}

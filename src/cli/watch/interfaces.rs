@@ -1,0 +1,120 @@
+//! `watch -i`: what is asked of an interface, and what its addresses say about the place.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use portwitness::base::RunError;
+use portwitness::site::{HostId, Place, PointDecl, Site, capture_filters, widened};
+
+use super::keep;
+use super::stop;
+
+/// Interfaces and how to capture on them.
+#[derive(Debug, clap::Args)]
+pub(super) struct InterfaceArgs {
+    /// Capture on this interface; "any": on all of them
+    #[arg(long, short, value_name = "IFACE")]
+    pub(super) interface: Vec<String>,
+    /// Bytes kept of each packet
+    #[arg(long, value_name = "BYTES", default_value_t = 262_144, requires = "interface")]
+    snaplen: u32,
+    /// The kernel's buffer per interface, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1024), requires = "interface")]
+    buffer: u32,
+    /// Also packets for other hosts, as at a mirror port
+    #[arg(long, requires = "interface")]
+    promiscuous: bool,
+    /// Also what this libpcap filter takes
+    #[arg(long, value_name = "EXPRESSION", requires = "interface")]
+    filter: Option<String>,
+    /// Do not leave packets to the kernel that cannot concern the site
+    #[arg(long, requires = "interface")]
+    no_site_filter: bool,
+    /// Keep what is captured
+    #[arg(long, value_name = "FILE.pcapng", requires = "interface")]
+    write: Option<PathBuf>,
+    /// Begin another file after so many MB
+    #[arg(long, value_name = "MB", requires = "write")]
+    rotate_size: Option<u64>,
+    /// Begin another file after so long: 90s, 30m, 2h
+    #[arg(long, value_name = "TIME", value_parser = stop::duration, requires = "write")]
+    rotate_time: Option<Duration>,
+    /// Keep only the newest files
+    #[arg(long, value_name = "FILES", requires = "write")]
+    ring: Option<usize>,
+}
+
+/// What the arguments mean.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    pub(super) interfaces: Vec<String>,
+    pub(super) snaplen: u32,
+    /// In bytes.
+    pub(super) buffer: u32,
+    pub(super) promiscuous: bool,
+    pub(super) filters: Vec<String>,
+    /// The filter was asked for.
+    pub(super) strict: bool,
+    pub(super) keep: Option<keep::How>,
+}
+
+impl InterfaceArgs {
+    /// What is wanted; `None` where no interface is named.
+    ///
+    /// # Errors
+    /// A ring of files without what begins another one.
+    pub(super) fn wanted(self, site: Option<&Site>) -> Result<Option<Wanted>, RunError> {
+        if self.interface.is_empty() {
+            return Ok(None);
+        }
+        if self.ring.is_some() && self.rotate_size.is_none() && self.rotate_time.is_none() {
+            let text = "--ring needs --rotate-size or --rotate-time: otherwise there is one file";
+            return Err(RunError::Config(text.to_owned()));
+        }
+        let site = if self.no_site_filter { Vec::new() } else { site.map(capture_filters).unwrap_or_default() };
+        let filters = match &self.filter {
+            None => site,
+            Some(own) if site.is_empty() => vec![own.clone()],
+            Some(own) => widened(&site, own),
+        };
+        let (size, time, ring) = (self.rotate_size.map(|mb| mb.saturating_mul(1_000_000)), self.rotate_time, self.ring);
+        Ok(Some(Wanted {
+            interfaces: self.interface,
+            snaplen: self.snaplen.clamp(1, 262_144),
+            buffer: self.buffer.saturating_mul(1024 * 1024).min(i32::MAX.unsigned_abs()),
+            promiscuous: self.promiscuous,
+            strict: self.filter.is_some(),
+            filters,
+            keep: self.write.map(|path| keep::How { path, size, time, ring }),
+        }))
+    }
+}
+
+impl Wanted {
+    /// As the report names it.
+    pub(super) fn name(&self) -> String {
+        self.interfaces.join(",")
+    }
+
+    /// Declares the place where the site does not: the host whose addresses the interfaces have. On all interfaces of a Linux
+    /// host nothing of it is missed.
+    pub(super) fn declare(&self, site: &mut Site, addresses: &[IpAddr]) {
+        let complete = self.interfaces.iter().any(|i| i == "any");
+        let here: Vec<HostId> = (0..site.hosts.len())
+            .filter(|&i| site.hosts.get(i).is_some_and(|h| h.addrs.iter().any(|a| addresses.contains(a))))
+            .map(HostId)
+            .collect();
+        let own = |p: &Place| matches!(p, Place::Host(h) if here.contains(h));
+        if site.points.is_empty() && !self.promiscuous {
+            for &host in &here {
+                let name = site.host(host).map(|h| h.label.clone()).unwrap_or_default();
+                let (places, captures) = (vec![Place::Host(host)], Vec::new());
+                site.points.push(PointDecl { name, places, captures, complete, sees: Vec::new() });
+            }
+        } else if complete {
+            let here = |p: &&mut PointDecl| p.captures.is_empty() && !p.places.is_empty() && p.places.iter().all(own);
+            site.points.iter_mut().filter(here).for_each(|p| p.complete = true);
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! What is watched: a stream, or interfaces of this host. Interfaces need privileges to be opened and none afterwards; a
+//! stream's first byte may be long in coming, so that is waited for in a thread.
+
+use std::net::IpAddr;
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::{RecvTimeoutError, bounded};
+#[cfg(all(feature = "live", unix))]
+use portwitness::base::InputId;
+use portwitness::base::RunError;
+#[cfg(all(feature = "live", unix))]
+use portwitness::capture::interfaces::{Asked, Halt, Interfaces};
+use portwitness::capture::{Arrivals, CaptureFile, Reader};
+
+use super::super::complain;
+use super::super::inputs::{self, Group};
+use super::interfaces::Wanted;
+#[cfg(all(feature = "live", unix))]
+use super::keep::Keep;
+use super::privilege;
+use super::stop::{Stop, Wish};
+
+/// Signals are asked for so often.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// What is read from.
+pub(super) struct Opened {
+    pub(super) reader: Reader,
+    pub(super) arrivals: Arrivals,
+    /// As the report names it.
+    pub(super) name: String,
+    /// Ends a source that is ours.
+    pub(super) halt: Option<Halt>,
+}
+
+/// What is to be watched, before any thread began.
+pub(super) enum Source {
+    /// A stream that another program writes.
+    Stream,
+    /// Interfaces, open.
+    Interfaces(Box<Open>),
+}
+
+/// Opens interfaces, where some are wanted.
+///
+/// # Errors
+/// An interface that cannot be captured on.
+pub(super) fn prepare(wanted: Option<&Wanted>) -> Result<Source, RunError> {
+    wanted.map_or(Ok(Source::Stream), |w| Open::new(w).map(Box::new).map(Source::Interfaces))
+}
+
+impl Source {
+    /// Gives up every privilege. Files are made before where one is enough, and after where more will be made, so that it is
+    /// known at once whether they can be.
+    ///
+    /// # Errors
+    /// Where privileges cannot be given up, or a file cannot be made.
+    pub(super) fn without_privileges(mut self, group: &Group) -> Result<Self, RunError> {
+        let named = group.inputs.iter().any(|i| matches!(i.source, inputs::Source::File(_)));
+        if let Self::Interfaces(open) = &mut self {
+            open.keep(false)?;
+        }
+        // A pipe that has a name is opened by a thread later, and may need them.
+        if !named {
+            privilege::drop_all().map_err(|source| RunError::Io {
+                path: "privileges".into(),
+                doing: "give up",
+                source,
+            })?;
+        }
+        if let Self::Interfaces(open) = &mut self {
+            open.keep(true)?;
+        }
+        Ok(self)
+    }
+
+    /// Begins to read, as soon as the first bytes are there.
+    ///
+    /// # Errors
+    /// What cannot be read as a capture, and watching that ends before a byte came.
+    pub(super) fn open(self, group: &Group, stop: &Stop) -> Result<Opened, RunError> {
+        match self {
+            Self::Stream => stream(group, stop),
+            Self::Interfaces(open) => open.start(),
+        }
+    }
+}
+
+fn stream(group: &Group, stop: &Stop) -> Result<Opened, RunError> {
+    let Some(input) = group.inputs.first() else { return Err(nothing("nothing to watch")) };
+    let (id, source) = (input.id, input.source.clone());
+    let (send, opened) = bounded(1);
+    let open = move || {
+        let file = match source {
+            inputs::Source::Stdin => CaptureFile::stdin(id),
+            inputs::Source::File(path) => CaptureFile::open(&path, id),
+        };
+        // Nobody waits any more: watching ended.
+        let _too_late = send.send(file);
+    };
+    let spawned = thread::Builder::new().name("opening".to_owned()).spawn(open);
+    spawned.map_err(|source| RunError::Io { path: "a thread".into(), doing: "begin", source })?;
+    let file = loop {
+        match opened.recv_timeout(LOOK) {
+            Ok(file) => break file.map_err(|e| RunError::NoInput(e.to_string()))?,
+            Err(RecvTimeoutError::Timeout) if stop.wish(false) == Wish::Go => {}
+            Err(_) => return Err(nothing("the stream was empty when watching ended")),
+        }
+    };
+    read(file, None)
+}
+
+fn read(file: CaptureFile, halt: Option<Halt>) -> Result<Opened, RunError> {
+    let name = file.name().to_owned();
+    let (reader, arrivals) =
+        file.live().map_err(|source| RunError::Io { path: name.clone().into(), doing: "read", source })?;
+    Ok(Opened { reader, arrivals, name, halt })
+}
+
+fn nothing(why: &str) -> RunError {
+    RunError::NoInput(format!("{why}: nothing to judge"))
+}
+
+/// Interfaces that are open, and the file that keeps what they show.
+#[cfg(all(feature = "live", unix))]
+pub(super) struct Open {
+    interfaces: Interfaces,
+    wanted: Wanted,
+    keep: Option<Keep>,
+}
+
+#[cfg(all(feature = "live", unix))]
+impl Open {
+    fn new(wanted: &Wanted) -> Result<Self, RunError> {
+        let asked = Asked {
+            interfaces: wanted.interfaces.clone(),
+            snaplen: wanted.snaplen,
+            buffer: wanted.buffer,
+            promiscuous: wanted.promiscuous,
+            filters: wanted.filters.clone(),
+            strict: wanted.strict,
+        };
+        let interfaces = Interfaces::open(&asked).map_err(|e| RunError::NoInput(e.to_string()))?;
+        interfaces.notes.iter().for_each(|n| complain(n));
+        Ok(Self { interfaces, wanted: wanted.clone(), keep: None })
+    }
+
+    /// Addresses of the interfaces.
+    pub(super) fn addresses(&self) -> Vec<IpAddr> {
+        self.interfaces.addresses.clone()
+    }
+
+    fn keep(&mut self, rotating: bool) -> Result<(), RunError> {
+        if let Some(how) = self.wanted.keep.clone().filter(|how| how.rotates() == rotating) {
+            self.keep = Some(Keep::begin(how, self.interfaces.head())?);
+        }
+        Ok(())
+    }
+
+    fn start(self) -> Result<Opened, RunError> {
+        let halt = Halt::default();
+        let (name, mut keep) = (self.wanted.name(), self.keep);
+        let keep = move |batch: &[u8]| keep.iter_mut().for_each(|k| k.batch(batch));
+        let stream = self.interfaces.start(&halt, keep);
+        let stream = stream.map_err(|source| RunError::Io { path: "a thread".into(), doing: "begin", source })?;
+        let file = CaptureFile::from_read(&name, InputId(0), stream).map_err(|e| RunError::NoInput(e.to_string()))?;
+        read(file, Some(halt))
+    }
+}
+
+/// This program cannot capture.
+#[cfg(not(all(feature = "live", unix)))]
+pub(super) enum Open {}
+
+/// Nothing is ours to end.
+#[cfg(not(all(feature = "live", unix)))]
+pub(super) enum Halt {}
+
+#[cfg(not(all(feature = "live", unix)))]
+impl Halt {
+    pub(super) const fn ask(&self) {
+        match *self {}
+    }
+}
+
+#[cfg(not(all(feature = "live", unix)))]
+impl Open {
+    fn new(wanted: &Wanted) -> Result<Self, RunError> {
+        Err(RunError::Config(format!(
+            "cannot capture on {}: this program was built without live capture; pipe another program's capture into \"portwitness watch -\"",
+            wanted.name()
+        )))
+    }
+
+    pub(super) fn addresses(&self) -> Vec<IpAddr> {
+        match *self {}
+    }
+
+    fn keep(&mut self, _: bool) -> Result<(), RunError> {
+        match *self {}
+    }
+
+    fn start(self) -> Result<Opened, RunError> {
+        match self {}
+    }
+}

@@ -1,0 +1,329 @@
+//! The short way for the packets that most of a capture consists of: data in order and the acknowledgements of it.
+//!
+//! A [`Body`] spreads over dozens of cache lines; to touch them for every packet costs more than everything else together.
+//! What a *plain* packet changes fits into three lines, a [`Hot`] record. Any other packet first has the record flushed into
+//! the body and then goes the long way, so the body stays the one meaning and this an exact shortcut, which a property test
+//! holds. [`Hot::plain`] is the definition.
+
+use crate::base::{FrameRef, InputId, Span, Stamp, Time};
+use crate::packet::TcpFlags;
+
+use super::body::Body;
+use super::model::Side;
+
+/// A flow silent for so long says something with its next packet: that one goes the long way.
+const SILENCE: Span = Span::from_secs(10);
+/// Sequence numbers of a plain packet lie so close together that all differences are what they seem.
+const NEAR: u32 = 1 << 30;
+/// So many packets of its piece must have gone the long way: a plain packet then cannot be a copy of one before the piece,
+/// since copies are looked for among this many.
+pub(crate) const SETTLED: u64 = 16;
+
+/// A packet on the short way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Look {
+    /// Sent by side B.
+    pub(crate) from_b: bool,
+    pub(crate) time: Time,
+    pub(crate) frame: u32,
+    /// Number of its lane in the stretch.
+    pub(crate) lane: u16,
+    pub(crate) ttl: u8,
+    pub(crate) flags: u8,
+    pub(crate) window: u16,
+    pub(crate) seq: u32,
+    pub(crate) ack: u32,
+    pub(crate) payload: u32,
+    pub(crate) ip_bytes: u32,
+}
+
+/// What of a side's sequence space a plain packet needs to know; see [`super::space::Space::settled`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settled {
+    /// End of the payload seen, which is where the next segment is expected.
+    pub(crate) edge: u32,
+    /// The number that came last.
+    pub(crate) last: u32,
+    /// Highest number sent, and when first.
+    pub(crate) sent: Option<(u32, Stamp)>,
+    /// Highest acknowledgement of it, and when first.
+    pub(crate) acked: Option<(u32, Stamp)>,
+    /// Whether any number that rises is only a new highest one: the list of the first few is full.
+    pub(crate) sent_full: bool,
+    pub(crate) acked_full: bool,
+    /// Whether payload has been seen, so that more of it only moves the edge.
+    pub(crate) has_payload: bool,
+    /// Room left for first bytes.
+    pub(crate) room: usize,
+}
+
+/// What plain packets changed in a side's space; see [`super::space::Space::advance`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Advance {
+    pub(crate) payload: u32,
+    /// The number that came last.
+    pub(crate) last: u32,
+    /// Whether this side sent any.
+    pub(crate) sent: Option<(u32, Stamp)>,
+    pub(crate) acked: Option<(u32, Stamp)>,
+}
+
+/// A side's permissions.
+mod may {
+    /// Send plain packets at all.
+    pub(super) const SEND: u8 = 1;
+    /// Raise the highest number sent.
+    pub(super) const RISE: u8 = 2;
+    /// Raise the highest number acknowledged.
+    pub(super) const ACKNOWLEDGE: u8 = 4;
+    /// Carry payload.
+    pub(super) const PAYLOAD: u8 = 8;
+    /// Not a permission: first bytes are still wanted.
+    pub(super) const WANTED: u8 = 16;
+}
+
+/// What one direction changes, in one cache line.
+#[derive(Clone, Debug)]
+#[repr(align(64))]
+struct Way {
+    last: i64,
+    /// When the highest number sent, and the highest acknowledgement sent, were first seen.
+    rose: i64,
+    acked: i64,
+    last_frame: u32,
+    rose_frame: u32,
+    acked_frame: u32,
+    packets: u32,
+    ip_bytes: u32,
+    payload: u32,
+    window: (u16, u16),
+    lane: u16,
+    ttl: (u8, u8),
+}
+
+impl Default for Way {
+    fn default() -> Self {
+        Self {
+            last: 0,
+            rose: 0,
+            acked: 0,
+            last_frame: 0,
+            rose_frame: 0,
+            acked_frame: 0,
+            packets: 0,
+            ip_bytes: 0,
+            payload: 0,
+            window: (0, 0),
+            lane: NO_LANE,
+            ttl: (0, 0),
+        }
+    }
+}
+
+/// Of a side that sent nothing yet.
+const NO_LANE: u16 = u16::MAX;
+
+/// The hot record of a TCP flow: two cache lines of it are touched per packet.
+#[derive(Clone, Debug)]
+#[repr(align(64))]
+pub(crate) struct Hot {
+    /// IPv4 ends; what no IPv4 end is for IPv6.
+    pub(crate) ends: [u64; 2],
+    /// Where its key is.
+    pub(crate) place: u32,
+    may: [u8; 2],
+    /// Whether something has to be flushed.
+    dirty: bool,
+    last: i64,
+    edge: [u32; 2],
+    /// The number that came last in each side's space, of the side or of its peer's acknowledgements.
+    chain: [u32; 2],
+    sent: [u32; 2],
+    acked: [u32; 2],
+    ways: [Way; 2],
+}
+
+/// What became of a packet on the short way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// It is in the record.
+    Wholly,
+    /// It is, and its payload is wanted among the first bytes.
+    Wanted,
+}
+
+#[expect(clippy::indexing_slicing, reason = "of two things, by an index that is 0 or 1")]
+impl Hot {
+    /// A record that takes nothing yet.
+    pub(crate) fn new(ends: [u64; 2], place: u32) -> Self {
+        Self {
+            ends,
+            place,
+            may: [0; 2],
+            dirty: false,
+            last: 0,
+            edge: [0; 2],
+            chain: [0; 2],
+            sent: [0; 2],
+            acked: [0; 2],
+            ways: [Way::default(), Way::default()],
+        }
+    }
+
+    /// Whether a packet is plain. All of this has to hold:
+    ///
+    /// - TCP, whole, not to a group, not in a tunnel, nothing wrong with it; its key is known, and of its piece 16 packets were
+    ///   seen in this stretch; no FIN or RST was.
+    /// - Its flags are ACK, or ACK and PSH; its window is not 0.
+    /// - It is not earlier than the flow's packet before it, and less than 10 seconds later.
+    /// - It came over the same lane as its side's packet before it, with a time to live in the range already seen.
+    /// - Its sequence number is the end of what its side sent so far: data is new and in order, and what carries none is no
+    ///   keepalive. It acknowledges no less than its side did before, and nothing that was not seen.
+    /// - It carries data, or acknowledges more than before, or is the first at its sequence number: no repeat, no change of
+    ///   window alone.
+    /// - What it raises has been raised often enough: the bounded lists of firsts are full.
+    ///
+    /// It then changes only: its side's packets and bytes, time of the last one, range of windows; the end of payload, the
+    /// highest number sent and acknowledged with their times, and, until enough is held, the first bytes.
+    #[inline(always)]
+    pub(crate) fn plain(&self, p: &Look) -> bool {
+        let (me, peer) = (usize::from(p.from_b), usize::from(!p.from_b));
+        let way = &self.ways[me];
+        let (rises, acknowledges) = (p.seq != self.sent[me], p.ack != self.acked[peer]);
+        let needs = may::SEND
+            | if rises { may::RISE } else { 0 }
+            | if acknowledges { may::ACKNOWLEDGE } else { 0 }
+            | if p.payload > 0 { may::PAYLOAD } else { 0 };
+        let gap = p.time.as_nanos().wrapping_sub(self.last).cast_unsigned();
+        // One condition without branches: most packets pass all of it.
+        (needs & !self.may[me] == 0)
+            & (p.flags | PSH == TcpFlags::ACK | PSH)
+            & (p.window != 0)
+            & (gap < SILENCE.as_nanos())
+            & (p.lane == way.lane)
+            & (way.ttl.0 <= p.ttl)
+            & (p.ttl <= way.ttl.1)
+            & (p.seq == self.edge[me])
+            & (self.edge[peer].wrapping_sub(p.ack) < NEAR)
+            & (p.ack.wrapping_sub(self.acked[peer]) < NEAR)
+            & ((p.payload > 0) | rises | acknowledges)
+            & (way.ip_bytes.checked_add(p.ip_bytes).is_some())
+    }
+
+    /// Adds a plain packet.
+    #[inline(always)]
+    pub(crate) fn add(&mut self, p: &Look) -> Taken {
+        let (me, peer) = (usize::from(p.from_b), usize::from(!p.from_b));
+        let at = p.time.as_nanos();
+        let way = &mut self.ways[me];
+        way.last = at;
+        way.last_frame = p.frame;
+        if p.seq != self.sent[me] {
+            (way.rose, way.rose_frame) = (at, p.frame);
+        }
+        if p.ack != self.acked[peer] {
+            (way.acked, way.acked_frame) = (at, p.frame);
+        }
+        way.packets += 1;
+        way.ip_bytes += p.ip_bytes;
+        way.payload += p.payload;
+        way.window = (way.window.0.min(p.window), way.window.1.max(p.window));
+        self.last = at;
+        self.dirty = true;
+        self.sent[me] = p.seq;
+        self.acked[peer] = p.ack;
+        self.chain[me] = p.seq;
+        self.chain[peer] = p.ack;
+        self.edge[me] = p.seq.wrapping_add(p.payload);
+        if p.payload > 0 && self.may[me] & may::WANTED != 0 { Taken::Wanted } else { Taken::Wholly }
+    }
+
+    /// Says that enough first bytes of a side are held.
+    pub(crate) const fn sated(&mut self, from_b: bool) {
+        self.may[from_b as usize] &= !may::WANTED;
+    }
+
+    /// Payload of a side that was not flushed yet.
+    pub(crate) const fn pending(&self, from_b: bool) -> u32 {
+        self.ways[from_b as usize].payload
+    }
+
+    /// Writes what plain packets changed into the body.
+    pub(crate) fn flush(&mut self, body: &mut Body, input: InputId) {
+        if !self.dirty {
+            return;
+        }
+        self.dirty = false;
+        let stamp =
+            |time, frame: u32| Stamp { time: Time::from_nanos(time), at: FrameRef { input, frame: u64::from(frame) } };
+        for side in [Side::A, Side::B] {
+            let (me, peer) = (side.index(), side.other().index());
+            let (way, other) = (&self.ways[me], &self.ways[peer]);
+            if way.packets > 0 {
+                let sums = side.of_mut(&mut body.sums);
+                sums.packets = sums.packets.saturating_add(u64::from(way.packets));
+                sums.ip_bytes = sums.ip_bytes.saturating_add(u64::from(way.ip_bytes));
+                sums.payload_bytes = sums.payload_bytes.saturating_add(u64::from(way.payload));
+                sums.last = Some(stamp(way.last, way.last_frame));
+                sums.window = Some(way.window);
+            }
+            if let Some(spaces) = &mut body.spaces {
+                side.of_mut(spaces).advance(&Advance {
+                    payload: way.payload,
+                    last: self.chain[me],
+                    sent: (way.packets > 0).then(|| (self.sent[me], stamp(way.rose, way.rose_frame))),
+                    acked: (other.packets > 0).then(|| (self.acked[me], stamp(other.acked, other.acked_frame))),
+                });
+            }
+        }
+        for way in &mut self.ways {
+            (way.packets, way.ip_bytes, way.payload) = (0, 0, 0);
+        }
+        if let Some((_, last)) = &mut body.order {
+            *last = Time::from_nanos(self.last);
+        }
+    }
+
+    /// Learns from a body what plain packets would change. `from_b` says who sent the packet before, `lane` where it was seen if
+    /// it went into the body.
+    pub(crate) fn learn(&mut self, body: Option<&Body>, from_b: bool, lane: Option<u16>, cap: usize, input: InputId) {
+        self.ways[usize::from(from_b)].lane = lane.unwrap_or(NO_LANE);
+        self.may = [0; 2];
+        let Some((body, (_, last))) = body.and_then(|b| Some((b, b.order?))) else { return };
+        let [a, b] = &body.sums;
+        let open = body.signals.iter().all(|s| s.rsts == 0);
+        let settled = open && a.packets.saturating_add(b.packets) >= SETTLED;
+        let Some(spaces) = body.spaces.as_ref().filter(|_| settled) else { return };
+        let (Some(x), Some(y)) = (spaces[0].settled(cap), spaces[1].settled(cap)) else { return };
+        self.last = last.as_nanos();
+        for (me, (own, peer)) in [(x, y), (y, x)].into_iter().enumerate() {
+            self.edge[me] = own.edge;
+            self.chain[me] = own.last;
+            let (sums, way) = (&body.sums[me], &mut self.ways[me]);
+            let known = (sums.last, sums.ttl, sums.window, own.sent, peer.acked);
+            let (Some(newest), Some(ttl), Some(window), Some(sent), Some(acked)) = known else { continue };
+            // Only what came in order of time, from one input, has stamps that grow with it.
+            if newest.at.input != input || newest.time > last || sums.packets == 0 {
+                continue;
+            }
+            (way.last, way.last_frame) = (newest.time.as_nanos(), narrow(newest));
+            (way.rose, way.rose_frame) = (sent.1.time.as_nanos(), narrow(sent.1));
+            (way.acked, way.acked_frame) = (acked.1.time.as_nanos(), narrow(acked.1));
+            (way.ttl, way.window) = (ttl, window);
+            self.sent[me] = sent.0;
+            self.acked[1 - me] = acked.0;
+            self.may[me] = may::SEND
+                | if own.sent_full { may::RISE } else { 0 }
+                | if peer.acked_full { may::ACKNOWLEDGE } else { 0 }
+                | if own.has_payload && sums.first_payload.is_some() { may::PAYLOAD } else { 0 }
+                | if own.room > 0 { may::WANTED } else { 0 };
+        }
+    }
+}
+
+const PSH: u8 = 0x08;
+
+/// A frame number of a stretch that has fewer than 2^32; the caller sees to that.
+fn narrow(stamp: Stamp) -> u32 {
+    u32::try_from(stamp.at.frame).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,61 @@
+//! An input that is observed while it grows: what was seen so far can be looked at, and reading goes on.
+//!
+//! Looking changes nothing: however often it is done, the end is what [`super::observe`] makes of the same input.
+
+use crate::base::Time;
+use crate::capture::{Event, InputMeta};
+
+use super::groups::{Source, groups};
+use super::model::Observation;
+use super::partial::Partial;
+use super::run::Point;
+use super::workers::Stretch;
+
+/// A growing input, the only one of its observation point.
+#[derive(Clone, Debug)]
+pub struct Growing {
+    name: String,
+    partial: Partial,
+    span: Option<(Time, Time)>,
+    events: u64,
+}
+
+impl Growing {
+    /// An input of which nothing was read yet, with the name it has in a report.
+    pub fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), partial: Partial::default(), span: None, events: 0 }
+    }
+
+    /// Takes in the next frame or problem.
+    pub fn take(&mut self, event: Event<'_>) {
+        self.events += 1;
+        match event {
+            Event::Frame(frame) => {
+                self.span =
+                    Some(self.span.map_or((frame.time, frame.time), |(a, b)| (a.min(frame.time), b.max(frame.time))));
+                self.partial.frame(&frame);
+            }
+            Event::Problem(problem) => self.partial.problem(problem),
+        }
+    }
+
+    /// How many frames and problems were taken in: what has not changed need not be looked at again.
+    pub const fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// What was seen so far, of which `meta` says the rest. Copies what is kept of every flow.
+    pub fn seen(&self, meta: InputMeta) -> Observation {
+        self.clone().finish(meta)
+    }
+
+    /// What was seen: nothing more will come.
+    pub fn finish(self, meta: InputMeta) -> Observation {
+        let Self { name, mut partial, span, .. } = self;
+        partial.set_frames(meta.input, meta.packets);
+        let mut point = Point::default();
+        let source = Source { name, file: None, stretch: Stretch { partial, meta, span } };
+        groups(vec![source]).into_iter().for_each(|group| point.append(group));
+        point.finish()
+    }
+}

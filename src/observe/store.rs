@@ -1,0 +1,347 @@
+//! Where the pieces of a stretch's keys are: an index over keys in order of first sight, and beside it a small table of the flows
+//! whose packets may take the short way.
+
+use hashbrown::HashTable;
+
+use crate::base::{InputId, Proto, Stamp};
+use crate::flow::{FlowKey, Hot, Look, Pieces, Seeds, Shift, Side, Taken, end_v4, opens, prefix_cap};
+use crate::packet::{Addresses, Glance, Tcp};
+
+/// A key and its pieces.
+#[derive(Clone, Debug)]
+struct Entry {
+    key: FlowKey,
+    /// Number of its hot record, or [`COLD`].
+    hot: u32,
+    pieces: Pieces,
+}
+
+const COLD: u32 = u32::MAX;
+
+/// The pieces of all keys.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Store {
+    seeds: Seeds,
+    /// Numbers of entries. Never iterated: `entries` has the order of first sight.
+    index: HashTable<u32>,
+    entries: Vec<Entry>,
+    pieces: usize,
+    warm: Warm,
+}
+
+/// Open addressing over hot records: half of a hash and a record's number plus one in each slot.
+#[derive(Clone, Debug, Default)]
+struct Warm {
+    slots: Vec<u64>,
+    records: Vec<Hot>,
+    hashes: Vec<u64>,
+    /// The input all hot records are of.
+    input: Option<InputId>,
+    /// Frames of several inputs, or stretches appended: stamps do not grow with time.
+    mixed: bool,
+}
+
+const TAG: u64 = 0xffff_ffff_0000_0000;
+
+impl Warm {
+    /// The number of the record with this hash that `is` the one sought.
+    #[inline(always)]
+    fn find(&self, hash: u64, is: impl Fn(&Hot) -> bool) -> Option<usize> {
+        let mask = self.slots.len().wrapping_sub(1);
+        let mut at = low(hash) & mask;
+        loop {
+            let slot = *self.slots.get(at)?;
+            if slot == 0 {
+                return None;
+            }
+            if (slot ^ hash) & TAG == 0 {
+                let number = low(slot & !TAG) - 1;
+                if let Some(hot) = self.records.get(number)
+                    && is(hot)
+                {
+                    return Some(number);
+                }
+            }
+            at = (at + 1) & mask;
+        }
+    }
+
+    /// Adds a record; its number.
+    fn insert(&mut self, hash: u64, record: Hot) -> u32 {
+        let number = u32::try_from(self.records.len()).unwrap_or(COLD);
+        self.records.push(record);
+        self.hashes.push(hash);
+        if self.slots.len() < 2 * self.records.len() {
+            self.slots = vec![0; (4 * self.records.len()).next_power_of_two().max(64)];
+            (0..self.hashes.len()).for_each(|n| self.place(n));
+        } else {
+            self.place(self.records.len() - 1);
+        }
+        number
+    }
+
+    fn place(&mut self, number: usize) {
+        let Some(&hash) = self.hashes.get(number) else { return };
+        let mask = self.slots.len().wrapping_sub(1);
+        let mut at = low(hash) & mask;
+        while let Some(slot) = self.slots.get_mut(at) {
+            if *slot == 0 {
+                *slot = hash & TAG | (number as u64 + 1);
+                return;
+            }
+            at = (at + 1) & mask;
+        }
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "what of a hash chooses a slot, or a number below 2^32")]
+#[inline(always)]
+const fn low(n: u64) -> usize {
+    n as usize
+}
+
+/// A packet that a store is asked to take the short way.
+pub(super) struct Short<'a> {
+    pub(super) glance: &'a Glance<'a>,
+    pub(super) at: Stamp,
+    pub(super) lane: u16,
+}
+
+/// The ends of a glance's packet, and whether the higher one sent it.
+pub(super) struct Ends {
+    hash: u64,
+    pub(super) from_b: bool,
+    v4: Option<[u64; 2]>,
+}
+
+impl Ends {
+    /// The hash of the key.
+    #[inline(always)]
+    pub(super) const fn hash(&self) -> u64 {
+        self.hash
+    }
+}
+
+impl Store {
+    /// The key of a packet as far as the short way needs it.
+    #[inline(always)]
+    pub(super) fn ends(&self, g: &Glance<'_>) -> Ends {
+        match g.addresses {
+            Addresses::V4(src, dst) => {
+                let (src, dst) = (end_v4(src, g.src_port), end_v4(dst, g.dst_port));
+                let (a, b) = (src.min(dst), src.max(dst));
+                Ends { hash: self.seeds.v4(Proto::Tcp, a, b), from_b: src > dst, v4: Some([a, b]) }
+            }
+            Addresses::V6(src, dst) => {
+                let (src, dst) = ((src, g.src_port), (dst, g.dst_port));
+                let (a, b) = (src.min(dst), src.max(dst));
+                Ends { hash: self.seeds.v6(Proto::Tcp, a, b), from_b: src > dst, v4: None }
+            }
+        }
+    }
+
+    /// Takes a packet the short way; `false` where it has to go the long one.
+    #[inline(always)]
+    pub(super) fn short(&mut self, ends: &Ends, p: &Short<'_>) -> bool {
+        let (g, at) = (p.glance, p.at);
+        let Self { warm, entries, .. } = self;
+        let Ok(frame) = u32::try_from(at.at.frame) else { return false };
+        if warm.input != Some(at.at.input) || warm.mixed {
+            return false;
+        }
+        let found = match ends.v4 {
+            Some([a, b]) => warm.find(ends.hash, |hot| hot.ends[0] == a && hot.ends[1] == b),
+            None => warm.find(ends.hash, |hot| entries.get(hot.place as usize).is_some_and(|e| is(&e.key, g))),
+        };
+        let Some(hot) = found.and_then(|n| warm.records.get_mut(n)) else { return false };
+        let look = Look {
+            from_b: ends.from_b,
+            time: at.time,
+            frame,
+            lane: p.lane,
+            ttl: g.ttl,
+            flags: g.flags,
+            window: g.window,
+            seq: g.seq,
+            ack: g.ack,
+            payload: g.payload_len,
+            ip_bytes: g.ip_bytes,
+        };
+        if !hot.plain(&look) {
+            return false;
+        }
+        let pending = hot.pending(ends.from_b);
+        if hot.add(&look) == Taken::Wanted {
+            let entry = entries.get_mut(hot.place as usize);
+            let more = entry.is_some_and(|e| e.keep(ends.from_b, pending, g, at));
+            if !more {
+                hot.sated(ends.from_b);
+            }
+        }
+        true
+    }
+
+    /// Adds something to a key's pieces; its place, `None` where the key is new and `most` pieces are held.
+    pub(super) fn add(
+        &mut self,
+        key: &FlowKey,
+        hash: u64,
+        most: usize,
+        with: impl FnOnce(&mut Pieces) -> usize,
+    ) -> Option<usize> {
+        let place = match self.find(key, hash) {
+            Some(place) => place,
+            None if self.pieces >= most => return None,
+            None => self.insert(*key, hash, Pieces::default()),
+        };
+        let Self { entries, warm, pieces, .. } = self;
+        let entry = entries.get_mut(place)?;
+        if let (Some(hot), Some(input)) = (warm.records.get_mut(entry.hot as usize), warm.input)
+            && let Some(body) = entry.pieces.newest_body()
+        {
+            hot.flush(body, input);
+        }
+        *pieces += with(&mut entry.pieces);
+        Some(place)
+    }
+
+    /// Adds a TCP packet, and learns what the short way needs for the next one.
+    pub(super) fn tcp(&mut self, p: &Long<'_, '_>, most: usize, add: impl FnOnce(&mut Pieces) -> usize) -> Option<()> {
+        let place = self.add(p.key, p.hash, most, add)?;
+        let input = *self.warm.input.get_or_insert(p.at.at.input);
+        if input != p.at.at.input && !self.warm.mixed {
+            // Frames of several inputs come one by one: there is no hurry.
+            self.cool();
+        }
+        if self.warm.mixed || p.at.at.frame > u64::from(u32::MAX) {
+            return Some(());
+        }
+        let Self { entries, warm, .. } = self;
+        let entry = entries.get_mut(place)?;
+        let body = entry.pieces.newest_body();
+        if entry.hot == COLD {
+            if body.as_ref().is_none_or(|b| !b.may_settle()) {
+                return Some(());
+            }
+            entry.hot = warm.insert(p.hash, Hot::new(narrow_ends(p.key), u32::try_from(place).ok()?));
+        }
+        let lane = p.lane.filter(|_| !opens(p.tcp.flags));
+        let hot = warm.records.get_mut(entry.hot as usize)?;
+        hot.learn(body.as_deref(), p.side == Side::B, lane, prefix_cap(p.key), input);
+        Some(())
+    }
+
+    /// Writes all hot records into the pieces.
+    pub(super) fn flush(&mut self) {
+        let Self { entries, warm, .. } = self;
+        let Some(input) = warm.input else { return };
+        for hot in &mut warm.records {
+            if let Some(body) = entries.get_mut(hot.place as usize).and_then(|e| e.pieces.newest_body()) {
+                hot.flush(body, input);
+            }
+        }
+    }
+
+    /// Gives up the short way, for good: what comes next has no order with what is there.
+    pub(super) fn cool(&mut self) {
+        self.flush();
+        self.warm = Warm { mixed: true, ..Warm::default() };
+        self.entries.iter_mut().for_each(|e| e.hot = COLD);
+    }
+
+    /// The pieces of a key that was met.
+    pub(super) fn pieces_of(&mut self, key: &FlowKey) -> Option<&mut Pieces> {
+        let place = self.find(key, self.hash(key))?;
+        self.entries.get_mut(place).map(|e| &mut e.pieces)
+    }
+
+    fn find(&self, key: &FlowKey, hash: u64) -> Option<usize> {
+        let is = |&n: &u32| self.entries.get(n as usize).is_some_and(|e| e.key == *key);
+        self.index.find(hash, is).map(|&n| n as usize)
+    }
+
+    fn insert(&mut self, key: FlowKey, hash: u64, pieces: Pieces) -> usize {
+        let Self { index, entries, seeds, .. } = self;
+        let place = entries.len();
+        entries.push(Entry { key, hot: COLD, pieces });
+        let rehash = |&n: &u32| entries.get(n as usize).map_or(0, |e| seeds.key(&e.key));
+        index.insert_unique(hash, u32::try_from(place).unwrap_or(COLD), rehash);
+        place
+    }
+
+    /// The hash of a key.
+    pub(super) fn hash(&self, key: &FlowKey) -> u64 {
+        self.seeds.key(key)
+    }
+
+    fn shift(&mut self, by: &Shift) {
+        self.entries.iter_mut().for_each(|e| e.pieces.shift(by));
+    }
+
+    /// Takes in the pieces of a later stretch, its frames numbered on; calls `full` with the first moment of what has no room.
+    pub(super) fn append(&mut self, mut later: Self, by: &Shift, most: usize, mut full: impl FnMut(Stamp)) {
+        self.cool();
+        later.flush();
+        if !by.is_empty() {
+            later.shift(by);
+        }
+        for Entry { key, pieces, .. } in later.entries {
+            let hash = self.seeds.key(&key);
+            if let Some(entry) = self.find(&key, hash).and_then(|n| self.entries.get_mut(n)) {
+                self.pieces -= entry.pieces.len();
+                entry.pieces.append(&key, pieces);
+                self.pieces += entry.pieces.len();
+            } else if self.pieces < most {
+                self.pieces += pieces.len();
+                self.insert(key, hash, pieces);
+            } else if let Some(at) = pieces.first_stamp() {
+                full(at);
+            }
+        }
+    }
+
+    /// The keys and their pieces, in order of first sight.
+    pub(super) fn into_keys(mut self) -> impl Iterator<Item = (FlowKey, Pieces)> {
+        self.flush();
+        self.entries.into_iter().map(|e| (e.key, e.pieces))
+    }
+}
+
+/// A TCP packet on the long way.
+pub(super) struct Long<'p, 'a> {
+    pub(super) key: &'p FlowKey,
+    pub(super) hash: u64,
+    pub(super) side: Side,
+    pub(super) at: Stamp,
+    /// Number of its lane, where it has one.
+    pub(super) lane: Option<u16>,
+    pub(super) tcp: &'p Tcp<'a>,
+}
+
+impl Entry {
+    /// Keeps the payload of a plain packet among the first bytes; whether more is wanted.
+    #[inline(never)]
+    fn keep(&mut self, from_b: bool, pending: u32, g: &Glance<'_>, at: Stamp) -> bool {
+        let cap = prefix_cap(&self.key);
+        let side = if from_b { Side::B } else { Side::A };
+        let spaces = self.pieces.newest_body().and_then(|b| b.spaces.as_deref_mut());
+        spaces.is_some_and(|s| side.of_mut(s).keep(pending, g.payload, g.payload_len, at, cap))
+    }
+}
+
+/// The ends of an IPv4 key as numbers; for IPv6 what no IPv4 end is.
+fn narrow_ends(key: &FlowKey) -> [u64; 2] {
+    key.ends.map(|e| match e.addr {
+        std::net::IpAddr::V4(a) => end_v4(a.to_bits(), e.port),
+        std::net::IpAddr::V6(_) => u64::MAX,
+    })
+}
+
+/// Whether a packet over IPv6 is of a key.
+fn is(key: &FlowKey, g: &Glance<'_>) -> bool {
+    let Addresses::V6(src, dst) = g.addresses else { return false };
+    let end = |addr: u128, port| (std::net::IpAddr::V6(addr.into()), port);
+    let (src, dst) = (end(src, g.src_port), end(dst, g.dst_port));
+    let [a, b] = key.ends.map(|e| (e.addr, e.port));
+    key.proto == Proto::Tcp && ((a, b) == (src, dst) || (a, b) == (dst, src))
+}

@@ -1,0 +1,334 @@
+//! A look at the headers most frames of a restore have: TCP, whole, in one IP packet without options, tunnel or group address.
+//!
+//! A shortcut, not a second reading: where it sees a packet, [`super::decode`] sees the same one and no issue, which a property
+//! test holds. Whatever is unusual in any way is left to that one. It exists because the general way builds values of several
+//! hundred bytes per frame, and this one a few registers.
+
+use super::ether::ethertype;
+use crate::capture::{Frame, LinkType};
+
+const ETHERNET: usize = 14;
+const TAG: usize = 4;
+const IPV4: usize = 20;
+const IPV6: usize = 40;
+/// Octets of a TCP header that are looked at; checksum and urgent pointer may be cut.
+const TCP: usize = 16;
+const TCP_LEAST: u32 = 20;
+const PROTO_TCP: u8 = 6;
+
+/// Source and destination as numbers, most significant octet first: they order as addresses do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Addresses {
+    /// IPv4.
+    V4(u32, u32),
+    /// IPv6.
+    V6(u128, u128),
+}
+
+/// A TCP segment at a glance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Glance<'a> {
+    pub(crate) addresses: Addresses,
+    pub(crate) src_port: u16,
+    pub(crate) dst_port: u16,
+    pub(crate) seq: u32,
+    pub(crate) ack: u32,
+    /// Without CWR and ECE.
+    pub(crate) flags: u8,
+    pub(crate) window: u16,
+    pub(crate) ttl: u8,
+    /// Identification; 0 for IPv6.
+    pub(crate) id: u16,
+    pub(crate) ip_bytes: u32,
+    /// Payload bytes on the wire.
+    pub(crate) payload_len: u32,
+    /// Those captured.
+    pub(crate) payload: &'a [u8],
+    /// The one VLAN identifier, or [`Glance::UNTAGGED`].
+    pub(crate) tag: u16,
+    /// Interface of the capturing host, where the link layer tells it.
+    pub(crate) device: Option<u32>,
+}
+
+impl Glance<'_> {
+    /// Above every VLAN identifier.
+    pub(crate) const UNTAGGED: u16 = u16::MAX;
+}
+
+/// Where the link layer ends.
+struct Link {
+    at: usize,
+    ethertype: u16,
+    tag: u16,
+    device: Option<u32>,
+}
+
+#[inline(always)]
+fn word<const N: usize>(data: &[u8], at: usize) -> Option<&[u8; N]> {
+    data.get(at..)?.first_chunk()
+}
+
+#[inline(always)]
+fn be16(data: &[u8], at: usize) -> Option<u16> {
+    word(data, at).map(|b| u16::from_be_bytes(*b))
+}
+
+/// A frame's TCP segment, or `None` where it has none or anything about it is unusual.
+#[inline(always)]
+pub(crate) fn glance<'a>(frame: &Frame<'a>) -> Option<Glance<'a>> {
+    let link = link(frame)?;
+    let wire =
+        frame.original_len.max(u32::try_from(frame.data.len()).ok()?).checked_sub(u32::try_from(link.at).ok()?)?;
+    let ip = frame.data.get(link.at..)?;
+    match link.ethertype {
+        ethertype::IPV4 => v4(ip, wire, &link),
+        ethertype::IPV6 => v6(ip, wire, &link),
+        _ => None,
+    }
+}
+
+#[inline(always)]
+fn link(frame: &Frame<'_>) -> Option<Link> {
+    let data = frame.data;
+    if frame.link == LinkType::ETHERNET {
+        let h: &[u8; ETHERNET] = data.first_chunk()?;
+        if h[0] & 1 != 0 {
+            return None;
+        }
+        let plain =
+            Link { at: ETHERNET, ethertype: u16::from_be_bytes([h[12], h[13]]), tag: Glance::UNTAGGED, device: None };
+        return match plain.ethertype {
+            ethertype::VLAN | ethertype::QINQ | ethertype::QINQ_OLD => {
+                let tag = be16(data, ETHERNET)? & 0x0fff;
+                Some(Link { at: ETHERNET + TAG, ethertype: be16(data, ETHERNET + 2)?, tag, ..plain })
+            }
+            _ => Some(plain),
+        };
+    }
+    other_link(frame)
+}
+
+/// Cooked captures and bare IP.
+fn other_link(frame: &Frame<'_>) -> Option<Link> {
+    /// To the capturing host, to somebody else, or from the capturing host.
+    const UNICAST: [u16; 3] = [0, 3, 4];
+    /// Hardware types Ethernet and loopback: the protocol field is an Ethernet type.
+    const HARDWARE: [u16; 2] = [1, 772];
+    let data = frame.data;
+    let bare = |at, ethertype, device| Link { at, ethertype, tag: Glance::UNTAGGED, device };
+    let known = |kind: u16, hardware: u16| UNICAST.contains(&kind) && HARDWARE.contains(&hardware);
+    match frame.link {
+        LinkType::SLL => known(be16(data, 0)?, be16(data, 2)?).then_some(bare(16, be16(data, 14)?, None)),
+        LinkType::SLL2 => {
+            let &[kind, _] = word(data, 10)?;
+            let device = u32::from_be_bytes(*word(data, 4)?);
+            known(u16::from(kind), be16(data, 8)?).then_some(bare(20, be16(data, 0)?, Some(device)))
+        }
+        LinkType::RAW => match data.first()? >> 4 {
+            4 => Some(bare(0, ethertype::IPV4, None)),
+            6 => Some(bare(0, ethertype::IPV6, None)),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+#[inline(always)]
+fn v4<'a>(ip: &'a [u8], wire: u32, link: &Link) -> Option<Glance<'a>> {
+    let h: &[u8; IPV4 + TCP] = ip.first_chunk()?;
+    let total = u32::from(u16::from_be_bytes([h[2], h[3]]));
+    // Version 4, no options; neither a later nor a first fragment.
+    let whole = h[0] == 0x45 && h[9] == PROTO_TCP && (h[6] & 0x3f) | h[7] == 0;
+    let src = u32::from_be_bytes([h[12], h[13], h[14], h[15]]);
+    let dst = u32::from_be_bytes([h[16], h[17], h[18], h[19]]);
+    // Multicast, reserved and broadcast begin with three ones.
+    if !whole || total > wire || h[16] >= 0xe0 {
+        return None;
+    }
+    let id = u16::from_be_bytes([h[4], h[5]]);
+    segment(ip, IPV4, total, Glance { ttl: h[8], id, ..empty(Addresses::V4(src, dst), link) })
+}
+
+#[inline(always)]
+fn v6<'a>(ip: &'a [u8], wire: u32, link: &Link) -> Option<Glance<'a>> {
+    let h: &[u8; IPV6] = ip.first_chunk()?;
+    let len = u32::from(u16::from_be_bytes([h[4], h[5]]));
+    let total = u32::try_from(IPV6).ok()? + len;
+    if h[0] >> 4 != 6 || h[6] != PROTO_TCP || len == 0 || total > wire || h[24] == 0xff {
+        return None;
+    }
+    let (src, dst) = (u128::from_be_bytes(*word(ip, 8)?), u128::from_be_bytes(*word(ip, 24)?));
+    segment(ip, IPV6, total, Glance { ttl: h[7], ..empty(Addresses::V6(src, dst), link) })
+}
+
+#[inline(always)]
+const fn empty<'a>(addresses: Addresses, link: &Link) -> Glance<'a> {
+    Glance {
+        addresses,
+        src_port: 0,
+        dst_port: 0,
+        seq: 0,
+        ack: 0,
+        flags: 0,
+        window: 0,
+        ttl: 0,
+        id: 0,
+        ip_bytes: 0,
+        payload_len: 0,
+        payload: &[],
+        tag: link.tag,
+        device: link.device,
+    }
+}
+
+#[inline(always)]
+fn segment<'a>(ip: &'a [u8], at: usize, total: u32, seen: Glance<'a>) -> Option<Glance<'a>> {
+    let h: &[u8; TCP] = word(ip, at)?;
+    let len = total.checked_sub(u32::try_from(at).ok()?)?;
+    let header = u32::from(h[12] >> 4) * 4;
+    if header < TCP_LEAST || header > len {
+        return None;
+    }
+    let end = ip.len().min(total as usize);
+    Some(Glance {
+        src_port: u16::from_be_bytes([h[0], h[1]]),
+        dst_port: u16::from_be_bytes([h[2], h[3]]),
+        seq: u32::from_be_bytes([h[4], h[5], h[6], h[7]]),
+        ack: u32::from_be_bytes([h[8], h[9], h[10], h[11]]),
+        flags: h[13] & 0x3f,
+        window: u16::from_be_bytes([h[14], h[15]]),
+        ip_bytes: total,
+        payload_len: len - header,
+        payload: ip.get(at + header as usize..end).unwrap_or(&[]),
+        ..seen
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::base::{InputId, Time};
+    use crate::packet::{Body, Vlans, decode};
+
+    fn frame(link: LinkType, data: &[u8], original_len: u32) -> Frame<'_> {
+        Frame { time: Time::from_nanos(0), input: InputId(0), number: 1, interface: 0, link, data, original_len }
+    }
+
+    /// What the general way says where the glance sees something.
+    fn agrees(frame: &Frame<'_>) -> bool {
+        let Some(seen) = glance(frame) else { return false };
+        let decoded = decode(frame);
+        assert_eq!(decoded.issue, None, "{seen:?}");
+        let p = decoded.packet.unwrap();
+        let Body::Tcp(t) = p.body else { panic!("{p:?}") };
+        let addresses = match (p.src, p.dst) {
+            (IpAddr::V4(a), IpAddr::V4(b)) => Addresses::V4(a.to_bits(), b.to_bits()),
+            (IpAddr::V6(a), IpAddr::V6(b)) => Addresses::V6(a.to_bits(), b.to_bits()),
+            _ => panic!("{p:?}"),
+        };
+        let mut vlans = Vlans::default();
+        if seen.tag != Glance::UNTAGGED {
+            vlans.push(seen.tag);
+        }
+        assert_eq!((vlans, p.group, t.first_fragment), (p.vlans, false, None));
+        let same = Glance {
+            addresses,
+            src_port: t.src_port,
+            dst_port: t.dst_port,
+            seq: t.seq,
+            ack: t.ack,
+            flags: t.flags.0,
+            window: t.window,
+            ttl: p.ttl,
+            id: p.id,
+            ip_bytes: p.ip_bytes,
+            payload_len: t.payload_len,
+            payload: t.payload,
+            tag: seen.tag,
+            device: decoded.device,
+        };
+        assert_eq!(seen, same);
+        true
+    }
+
+    /// An IP packet with a TCP segment.
+    fn ip(v6: bool, payload: usize) -> Vec<u8> {
+        let mut tcp = vec![0xc0, 0, 1, 0xbd, 0, 0, 0, 1, 0, 0, 0, 2, 0x60, 0x18, 1, 0, 0, 0, 0, 0, 1, 1, 1, 1];
+        tcp.resize(tcp.len() + payload, 7);
+        let len = |n: usize| u16::try_from(n).unwrap().to_be_bytes();
+        let mut p = if v6 {
+            let mut h = [&[0x60, 0, 0, 0][..], &len(tcp.len()), &[6, 64]].concat();
+            h.extend([0xfd; 16]);
+            h.extend([0xfc; 16]);
+            h
+        } else {
+            [&[0x45, 0][..], &len(20 + tcp.len()), &[0, 9, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]].concat()
+        };
+        p.extend(tcp);
+        p
+    }
+
+    fn headers() -> impl Strategy<Value = (LinkType, Vec<u8>)> {
+        let eth = |v6: bool, tags: usize| {
+            let mut h = vec![2; 12];
+            (0..tags).for_each(|_| h.extend([0x81, 0, 0x20, 5]));
+            h.extend(if v6 { [0x86, 0xdd] } else { [8, 0] });
+            (LinkType::ETHERNET, h)
+        };
+        let cooked = |v6: bool, two: bool| {
+            let proto = if v6 { [0x86, 0xdd] } else { [8, 0] };
+            if two {
+                (LinkType::SLL2, [&proto[..], &[0, 0, 0, 0, 0, 9, 0, 1, 4, 6], &[2; 8]].concat())
+            } else {
+                (LinkType::SLL, [&[0, 4, 0, 1, 0, 6][..], &[2; 8], &proto].concat())
+            }
+        };
+        (any::<bool>(), 0..7_usize).prop_map(move |(v6, kind)| match kind {
+            0..=2 => eth(v6, kind),
+            3 | 4 => cooked(v6, kind == 4),
+            _ => (LinkType::RAW, Vec::new()),
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 4000, ..ProptestConfig::default() })]
+
+        #[test]
+        fn what_is_seen_at_a_glance_is_what_decoding_says(
+            (link, head) in headers(),
+            v6 in any::<bool>(),
+            payload in 0..80_usize,
+            changes in prop::collection::vec((0..90_usize, any::<u8>()), 0..3),
+            cut in 0..160_usize,
+            more in 0..3_u32,
+        ) {
+            let mut data = [head, ip(v6, payload)].concat();
+            for (at, byte) in changes {
+                if let Some(b) = data.get_mut(at) {
+                    *b = byte;
+                }
+            }
+            let wire = u32::try_from(data.len()).unwrap() + more;
+            data.truncate(cut.max(1));
+            agrees(&frame(link, &data, wire));
+        }
+    }
+
+    #[test]
+    fn usual_frames_are_seen() {
+        for v6 in [false, true] {
+            let ether: [u8; 2] = if v6 { [0x86, 0xdd] } else { [8, 0] };
+            let data = [&[2; 12][..], &ether, &ip(v6, 30)].concat();
+            let tagged = [&[2; 12][..], &[0x81, 0, 0, 5], &ether, &ip(v6, 30)].concat();
+            for data in [data, tagged] {
+                let wire = u32::try_from(data.len()).unwrap();
+                assert!(agrees(&frame(LinkType::ETHERNET, &data, wire)));
+                assert!(agrees(&frame(LinkType::ETHERNET, &data[..data.len() - 20], wire)), "cut by the snaplen");
+            }
+        }
+    }
+}
