@@ -150,7 +150,13 @@ fn blank(flow: &Flow) -> Flow {
         e.syn_ack_seen.iter_mut().for_each(|s| zero(&mut s.at));
         e.rst_seen.iter_mut().for_each(|s| zero(&mut s.at));
         let stamps = [&mut e.first, &mut e.last, &mut e.fin_first, &mut e.acked_handshake, &mut e.payload_acked];
-        stamps.into_iter().chain([&mut e.first_payload]).flatten().for_each(zero);
+        stamps
+            .into_iter()
+            .chain([&mut e.first_payload, &mut e.acked_last, &mut e.zero_window])
+            .flatten()
+            .for_each(zero);
+        e.repeated.iter_mut().flat_map(|r| [&mut r.first, &mut r.last]).for_each(zero);
+        e.hole.iter_mut().for_each(|h| zero(&mut h.at));
     }
     f
 }

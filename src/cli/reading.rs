@@ -8,7 +8,7 @@ use portwitness::capture::{CaptureFile, Meter, OpenError};
 use portwitness::flow;
 use portwitness::observe::{self, InputSummary, Observation, Options, PairIndex};
 use portwitness::report::FlowRecord;
-use portwitness::verdict::{PointSeen, flow_record};
+use portwitness::verdict::{self, PointSeen, flow_record};
 
 use super::complain;
 use super::inputs::{Group, Input, Source};
@@ -115,7 +115,8 @@ fn of_point(seen: &Observation) -> Vec<FlowRecord> {
         let direction = flow::orient(f, &PortSet::none());
         let attempt = flow::attempt(f, &direction, &pairs.context(seen, f, &direction, Known::Unknown));
         let state = flow::conn_state(f, direction.orig);
-        flow_record(f, flow::id(f), direction, &attempt, state, &seen.inputs)
+        let after = verdict::after(f, &direction, &attempt, seen);
+        flow_record(f, flow::id(f), direction, &attempt, after.as_ref(), state, &seen.inputs)
     };
     seen.flows.iter().map(record).collect()
 }

@@ -4,10 +4,10 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use portwitness::base::{RunError, Time};
+use portwitness::base::{RunError, Time, visible};
 use portwitness::matrix::{self, Matrix};
 use portwitness::report::{Report, ScopeMode, json, line, text};
-use portwitness::site::Site;
+use portwitness::site::{self, Site};
 use portwitness::verdict::{self, Case, Options};
 
 use super::inputs::{self, At, Group};
@@ -39,6 +39,12 @@ pub(super) struct Args {
     /// A capture and where it was taken: role, host, address or "mirror"
     #[arg(long, value_name = "PLACE=FILE")]
     at: Vec<At>,
+    /// When the restore began, in place of the site's [[window]]; with an offset, or local in the site's timezone
+    #[arg(long, value_name = "TIME", requires = "to", requires = "site")]
+    from: Option<String>,
+    /// When it had ended
+    #[arg(long, value_name = "TIME", requires = "from")]
+    to: Option<String>,
     /// How to print the report
     #[arg(long, value_enum, default_value_t, value_name = "text|line|json", hide_possible_values = true)]
     format: Format,
@@ -89,6 +95,10 @@ impl Config {
     fn check(args: Args) -> Result<Self, RunError> {
         let matrix = matrix::load(&args.rules)?;
         let mut site = args.site.as_deref().map(|path| read_site(path, &matrix)).transpose()?;
+        if let (Some(site), Some(from), Some(to)) = (&mut site, &args.from, &args.to) {
+            let window = site::window(from, to, site.timezone.as_deref());
+            site.windows = vec![window.map_err(|why| RunError::Config(visible(&why).into_owned()))?];
+        }
         // Patterns of the site first: what --at adds claims nothing by name.
         let groups = inputs::group(&args.captures, &args.at, site.as_ref().map_or(&[], |s| &s.points))?;
         match &mut site {

@@ -2,14 +2,14 @@
 
 use std::net::IpAddr;
 
-use crate::base::{Stamp, Time};
+use crate::base::{Span, Stamp, Time};
 use crate::packet::{Tcp, TcpFlags};
 
 use super::datagrams::Datagrams;
 use super::model::{End, Rst, Side, SynAck};
 use super::shift::Shift;
 use super::space::{Segment, Space};
-use super::sums::{Seen, Sums, earlier, keep_ends, keep_first};
+use super::sums::{Seen, Sums, earlier, keep_ends, keep_first, later as later_of};
 
 /// An ICMP error about the flow. Equal ones are counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +40,8 @@ pub(crate) struct Signals {
     pub(crate) fin_first: Option<Stamp>,
     pub(crate) rsts: u64,
     pub(crate) rst_seen: Vec<Rst>,
+    /// Last packet with a window of 0, RSTs left out: theirs says nothing.
+    pub(crate) zero_window: Option<Stamp>,
 }
 
 /// All packets of a piece that are not SYNs.
@@ -54,14 +56,35 @@ pub(crate) struct Body {
     pub(crate) quotes: Vec<Quote>,
     /// Times of the first and last packet in file order.
     pub(crate) order: Option<(Time, Time)>,
+    /// The last few stretches of [`SILENCE`] or longer between two packets.
+    pub(crate) silences: Vec<(Time, Time)>,
 }
 
 /// Distinct ICMP errors kept per piece: one per cause is enough for a verdict.
 const QUOTES: usize = 16;
+/// Silence after which what a firewall knows of a connection may be gone.
+const SILENCE: Span = Span::from_secs(60);
+/// Stretches of it kept. A sender that gets no answer leaves up to seven behind, and one before them is wanted.
+const SILENCES: usize = 8;
 
 impl Body {
     fn met(&mut self, at: Time) {
+        self.hushed(at);
         self.order = Some(self.order.map_or((at, at), |(first, _)| (first, at)));
+    }
+
+    /// Notes the silence before a packet.
+    fn hushed(&mut self, at: Time) {
+        if let Some((_, last)) = self.order.filter(|(_, last)| at.since(*last) >= SILENCE) {
+            self.keep_silence((last, at));
+        }
+    }
+
+    fn keep_silence(&mut self, silence: (Time, Time)) {
+        if self.silences.len() == SILENCES {
+            self.silences.remove(0);
+        }
+        self.silences.push(silence);
     }
 
     /// Adds a packet of a protocol without sequence numbers.
@@ -89,9 +112,17 @@ impl Body {
             signals.fin_first = earlier(signals.fin_first, Some(p.at));
         }
         if rst {
+            if signals.rsts == 0
+                && let Some(spaces) = &mut self.spaces
+            {
+                side.other().of_mut(spaces).reset();
+            }
             signals.rsts += 1;
             keep_first(&mut signals.rst_seen, Rst { at: p.at, seq: t.seq, ack, ttl: p.ttl }, End::KEPT, |r| r.at);
             return;
+        }
+        if t.window == 0 {
+            signals.zero_window = later_of(signals.zero_window, Some(p.at));
         }
         let mut seq = t.seq;
         if t.flags.has(TcpFlags::SYN) {
@@ -136,18 +167,19 @@ impl Body {
 
     /// Takes in what came later.
     pub(crate) fn append(&mut self, later: Self, cap: usize) {
+        let resets = [Side::A, Side::B].map(|side| {
+            let rsts = |body: &Self| side.other().of(&body.signals).rsts > 0;
+            !rsts(self) && rsts(&later)
+        });
+        if let Some((begin, _)) = later.order {
+            self.hushed(begin);
+        }
+        later.silences.iter().for_each(|&s| self.keep_silence(s));
         for side in [Side::A, Side::B] {
             side.of_mut(&mut self.sums).merge(side.of(&later.sums));
             side.of_mut(&mut self.signals).merge(side.of(&later.signals));
         }
-        match (&mut self.spaces, later.spaces) {
-            (Some(own), Some(more)) => {
-                for side in [Side::A, Side::B] {
-                    side.of_mut(own).append(side.of(&more), cap);
-                }
-            }
-            (own, more) => *own = own.take().or(more),
-        }
+        self.append_spaces(later.spaces, cap, resets);
         match (&mut self.datagrams, later.datagrams) {
             (Some(own), Some(more)) => {
                 own.iter_mut().zip(more.iter()).for_each(|(own, more)| own.append(more));
@@ -159,6 +191,24 @@ impl Body {
             (Some((first, _)), Some((_, last))) => Some((first, last)),
             (a, b) => a.or(b),
         };
+    }
+
+    /// `resets`: whether the first RST of each side's peer lies in the later stretch.
+    fn append_spaces(&mut self, later: Option<Box<[Space; 2]>>, cap: usize, resets: [bool; 2]) {
+        for side in [Side::A, Side::B] {
+            let first = *side.of(&resets);
+            match (&mut self.spaces, &later) {
+                (Some(own), Some(more)) => side.of_mut(own).append(side.of(more), cap, first),
+                (Some(own), None) if first => side.of_mut(own).reset(),
+                _ => {}
+            }
+        }
+        if self.spaces.is_none() {
+            self.spaces = later;
+            for side in [Side::A, Side::B].into_iter().filter(|s| !*s.of(&resets)) {
+                self.spaces.iter_mut().for_each(|s| side.of_mut(s).forget_reset());
+            }
+        }
     }
 
     /// Moves the frame numbers.
@@ -180,11 +230,13 @@ impl Signals {
         self.fin_first = earlier(self.fin_first, other.fin_first);
         self.rsts += other.rsts;
         other.rst_seen.iter().for_each(|&r| keep_first(&mut self.rst_seen, r, End::KEPT, |r| r.at));
+        self.zero_window = later_of(self.zero_window, other.zero_window);
     }
 
     fn shift(&mut self, by: &Shift) {
         self.syn_ack_seen.iter_mut().for_each(|s| by.stamp(&mut s.at));
         self.rst_seen.iter_mut().for_each(|r| by.stamp(&mut r.at));
         by.option(&mut self.fin_first);
+        by.option(&mut self.zero_window);
     }
 }

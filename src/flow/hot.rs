@@ -55,6 +55,8 @@ pub(crate) struct Settled {
     pub(crate) has_payload: bool,
     /// Room left for first bytes.
     pub(crate) room: usize,
+    /// Payload bytes of the largest segment.
+    pub(crate) largest: u32,
 }
 
 /// What plain packets changed in a side's space; see [`super::space::Space::advance`].
@@ -96,6 +98,7 @@ struct Way {
     packets: u32,
     ip_bytes: u32,
     payload: u32,
+    largest: u32,
     window: (u16, u16),
     lane: u16,
     ttl: (u8, u8),
@@ -113,6 +116,7 @@ impl Default for Way {
             packets: 0,
             ip_bytes: 0,
             payload: 0,
+            largest: 0,
             window: (0, 0),
             lane: NO_LANE,
             ttl: (0, 0),
@@ -179,6 +183,7 @@ impl Hot {
     /// - It came over the same lane as its side's packet before it, with a time to live in the range already seen.
     /// - Its sequence number is the end of what its side sent so far: data is new and in order, and what carries none is no
     ///   keepalive. It acknowledges no less than its side did before, and nothing that was not seen.
+    /// - It is not longer than the largest of its side before it.
     /// - It carries data, or acknowledges more than before, or is the first at its sequence number: no repeat, no change of
     ///   window alone.
     /// - What it raises has been raised often enough: the bounded lists of firsts are full.
@@ -203,6 +208,7 @@ impl Hot {
             & (p.lane == way.lane)
             & (way.ttl.0 <= p.ttl)
             & (p.ttl <= way.ttl.1)
+            & (p.payload <= way.largest)
             & (p.seq == self.edge[me])
             & (self.edge[peer].wrapping_sub(p.ack) < NEAR)
             & (p.ack.wrapping_sub(self.acked[peer]) < NEAR)
@@ -309,7 +315,7 @@ impl Hot {
             (way.last, way.last_frame) = (newest.time.as_nanos(), narrow(newest));
             (way.rose, way.rose_frame) = (sent.1.time.as_nanos(), narrow(sent.1));
             (way.acked, way.acked_frame) = (acked.1.time.as_nanos(), narrow(acked.1));
-            (way.ttl, way.window) = (ttl, window);
+            (way.ttl, way.window, way.largest) = (ttl, window, own.largest);
             self.sent[me] = sent.0;
             self.acked[1 - me] = acked.0;
             self.may[me] = may::SEND

@@ -1,5 +1,6 @@
 //! Flows: ends, pieces and their append law, instances, orientation, conn_state and attempt outcome.
 
+mod after;
 mod attempt;
 mod body;
 mod conn_state;
@@ -19,6 +20,7 @@ mod seal;
 mod shift;
 mod space;
 mod sums;
+mod trail;
 mod tunnels;
 
 pub(crate) use body::Quote;
@@ -26,15 +28,18 @@ pub(crate) use fragments::{DatagramKey, Fragments, Resolved};
 pub(crate) use hash::{Seeds, end_v4, fold};
 pub(crate) use hot::{Hot, Look, Taken};
 pub(crate) use instance::resolve;
-pub(crate) use piece::{Pieces, opens, prefix_cap};
+pub(crate) use piece::{Pieces, prefix_cap};
 pub(crate) use seal::seal;
 pub(crate) use shift::Shift;
 pub(crate) use sums::{Seen, span};
 
+pub use after::{After, Break, after};
 pub use attempt::{Attempt, AttemptContext, Cause, Outcome, Warning, attempt};
 pub use conn_state::{ConnState, conn_state};
 pub use head::HEAD_LENGTHS;
 pub use id::{community_id, id};
-pub use model::{End, EndPoint, Flow, FlowId, FlowKey, IcmpError, Lane, Rst, Side, SynAck, SynRun};
+pub use model::{
+    End, EndPoint, Flow, FlowId, FlowKey, Hole, IcmpError, Lane, Repeated, Rst, Side, Silence, SynAck, SynRun,
+};
 pub use orient::{Method, Orientation, orient};
 pub use tunnels::Tunnel;

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::app::Evidence;
-use crate::base::{Proto, Stamp, Time};
+use crate::base::{Proto, Span, Stamp, Time};
 use crate::packet::Vlans;
 
 use super::tunnels::Tunnel;
@@ -144,6 +144,45 @@ pub struct Rst {
     pub ttl: u8,
 }
 
+/// The first byte that was not acknowledged at the end, sent again and again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repeated {
+    /// Sequence number of the segment.
+    pub seq: u32,
+    /// Payload bytes of the longest of the segments.
+    pub len: u32,
+    /// Times it was sent again, at least 200 ms apart: the sending before those is not among them.
+    pub times: u64,
+    /// First time it was sent again.
+    pub first: Stamp,
+    /// Last time.
+    pub last: Stamp,
+    /// Between the last two.
+    pub interval: Span,
+    /// Whether no segment of this length was ever acknowledged.
+    pub never_so_long: bool,
+}
+
+/// Bytes from the first one not acknowledged on that were skipped and never seen, nor received by the peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hole {
+    /// Sequence number of its first byte.
+    pub seq: u32,
+    /// Bytes.
+    pub len: u64,
+    /// When a segment behind it was first seen.
+    pub at: Stamp,
+}
+
+/// A stretch of at least 60 seconds without a packet of the flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Silence {
+    /// Last packet before it.
+    pub from: Time,
+    /// First packet after it.
+    pub to: Time,
+}
+
 /// An ICMP error that quotes the flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IcmpError {
@@ -217,6 +256,20 @@ pub struct End {
     /// ([`crate::flow::HEAD_LENGTHS`]): they tell a connection again where its sequence numbers were rewritten on the way.
     #[serde(default)]
     pub heads: [Option<u64>; 3],
+    /// Payload bytes of its largest segment.
+    pub largest: u32,
+    /// Payload bytes of this end that the peer acknowledged.
+    pub acked_bytes: u64,
+    /// When the peer's highest acknowledgement was first seen.
+    pub acked_last: Option<Stamp>,
+    /// Last packet with a window of 0.
+    pub zero_window: Option<Stamp>,
+    /// Bytes sent again and again at the end.
+    pub repeated: Option<Repeated>,
+    /// Bytes that never came.
+    pub hole: Option<Hole>,
+    /// Payload bytes of the peer under way when this end first sent a RST: not acknowledged by it before or with the RST.
+    pub reset_in_flight: u64,
 }
 
 impl End {
@@ -249,6 +302,13 @@ impl End {
             lanes: Vec::new(),
             tunnels: Vec::new(),
             heads: [None; 3],
+            largest: 0,
+            acked_bytes: 0,
+            acked_last: None,
+            zero_window: None,
+            repeated: None,
+            hole: None,
+            reset_in_flight: 0,
         }
     }
 }
@@ -281,6 +341,8 @@ pub struct Flow {
     pub group: bool,
     /// What its payload says, sealed: payload itself is gone.
     pub evidence: Evidence,
+    /// The last few long silences.
+    pub silences: Vec<Silence>,
 }
 
 /// A stable name of a flow: Community ID v1 (seed 0), ".", ordinal.

@@ -29,11 +29,6 @@ pub(crate) fn prefix_cap(key: &FlowKey) -> usize {
     if key.ends.iter().any(|e| e.port == MAPPER) { PREFIX_MAPPER } else { PREFIX }
 }
 
-/// Whether a packet with these flags opens an instance.
-pub(crate) const fn opens(flags: TcpFlags) -> bool {
-    flags.has(TcpFlags::SYN) && flags.0 & (TcpFlags::ACK | TcpFlags::RST) == 0
-}
-
 /// The SYNs a piece begins with: all of one side and sequence number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Head {

@@ -7,7 +7,7 @@ use super::body::Quote;
 use super::datagrams::Datagrams;
 use super::head::{HEAD, heads};
 use super::instance::Instance;
-use super::model::{End, Flow, FlowKey, IcmpError, Side};
+use super::model::{End, Flow, FlowKey, Hole, IcmpError, Repeated, Side, Silence};
 use super::piece::prefix_cap;
 use super::space::Space;
 use super::sums::Sums;
@@ -48,6 +48,12 @@ pub(crate) fn seal(key: FlowKey, instance: Instance) -> Option<Flow> {
         let space = spaces.as_ref().map(|s| side.of(s));
         end(&instance, side, side.of(&sums), space, *side.of(&starts))
     });
+    if let Some(spaces) = &spaces {
+        for side in [Side::A, Side::B] {
+            let in_flight = in_flight(side.of(&ends), side, spaces, &starts);
+            side.of_mut(&mut ends).reset_in_flight = in_flight;
+        }
+    }
     let streams = [Side::A, Side::B]
         .map(|side| stream(&key, &instance, side, spaces.as_ref().map(|s| side.of(s)), *side.of(&starts)));
     for (end, stream) in ends.iter_mut().zip(&streams) {
@@ -70,6 +76,7 @@ pub(crate) fn seal(key: FlowKey, instance: Instance) -> Option<Flow> {
             Proto::Udp => datagram_evidence(datagrams.as_deref()),
             _ => app::evidence(a, b),
         },
+        silences: instance.body.silences.iter().map(|&(from, to)| Silence { from, to }).collect(),
         syns: instance.heads.into_iter().map(|h| h.run).collect(),
     })
 }
@@ -143,6 +150,7 @@ fn end(instance: &Instance, side: Side, sums: &Sums, space: Option<&Space>, star
         window: sums.window,
         lanes: sums.lanes.iter().collect(),
         tunnels: sums.tunnels.to_vec(),
+        zero_window: signals.zero_window,
         ..End::new()
     };
     if let Some(space) = space {
@@ -152,8 +160,43 @@ fn end(instance: &Instance, side: Side, sums: &Sums, space: Option<&Space>, star
         end.retransmitted = space.retransmitted();
         end.unseen_acked = if sums.packets > 0 { space.unseen(start.off, start.exact) } else { 0 };
         end.approximate = space.inexact();
+        afterwards(&mut end, space, start);
     }
     end
+}
+
+/// What a side's space says of how the connection went on.
+fn afterwards(end: &mut End, space: &Space, start: Start) {
+    let exact = start.exact.then_some(start.off);
+    let Some(frontier) = space.acked.highest().max(exact) else { return };
+    end.largest = space.largest();
+    end.acked_last = space.acked.reached(frontier);
+    let begin = exact.or(space.first_byte()).unwrap_or(frontier);
+    end.acked_bytes = frontier.min(space.edge().unwrap_or(begin)).saturating_sub(begin).max(0).unsigned_abs();
+    end.repeated = space.run_at(frontier).map(|(run, never_so_long)| Repeated {
+        seq: space.number(run.off),
+        len: run.len,
+        times: run.again.saturating_add(1),
+        first: run.first,
+        last: run.last,
+        interval: run.interval,
+        never_so_long,
+    });
+    end.hole = space.hole_at(frontier, exact).map(|(len, at)| Hole { seq: space.number(frontier), len, at });
+}
+
+/// What the peer had under way when a side first reset. Nothing where the RST's number lies beyond what the side was seen to
+/// send: something of it was missed, perhaps its FIN.
+fn in_flight(end: &End, side: Side, spaces: &[Space; 2], starts: &[Start; 2]) -> u64 {
+    let Some(rst) = end.rst_seen.first() else { return 0 };
+    let (own, peer) = (side.of(spaces), side.other().of(spaces));
+    let sent = own.edge().unwrap_or(side.of(starts).off);
+    if own.near(rst.seq).is_some_and(|seq| seq > sent) {
+        return 0;
+    }
+    let start = side.other().of(starts);
+    let begin = if start.exact { start.off } else { peer.first_byte().unwrap_or(start.off) };
+    peer.in_flight_at_reset(begin, rst.ack)
 }
 
 /// The side's first bytes, from its ISN where that is known, else from what was seen first.

@@ -10,6 +10,7 @@ use super::hot::{Advance, Settled};
 use super::intervals::Intervals;
 use super::prefix::Prefix;
 use super::shift::Shift;
+use super::trail::{Leap, Run, Trail};
 
 /// Intervals of covered payload kept per side.
 const INTERVALS: usize = 16;
@@ -134,6 +135,31 @@ pub(crate) struct Space {
     fin: Option<i64>,
     prefix: Prefix,
     inexact: bool,
+    /// First segment with payload.
+    lead: Option<(i64, Stamp)>,
+    /// Length of the largest segment, and where the first one of that length began.
+    largest: (u32, i64),
+    trail: Option<Box<Trail>>,
+    /// How far this side was when the peer first sent a RST.
+    reset: Option<Reach>,
+}
+
+/// How far a side was at some moment: what it had sent, and what of it was acknowledged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Reach {
+    sent: Option<i64>,
+    acked: Option<i64>,
+}
+
+impl Reach {
+    fn max(self, other: Self) -> Self {
+        Self { sent: self.sent.max(other.sent), acked: self.acked.max(other.acked) }
+    }
+
+    fn up(self, by: i64) -> Self {
+        let up = |n: i64| n.saturating_add(by);
+        Self { sent: self.sent.map(up), acked: self.acked.map(up) }
+    }
 }
 
 impl Space {
@@ -158,6 +184,7 @@ impl Space {
             self.sent.note(off, s.at);
         }
         self.keepalives += u64::from(self.opening.is_some() && is_keepalive(off, s.len, self.end));
+        self.note(off, s);
         self.opening.get_or_insert((off, s.len));
         self.end = end;
         if s.fin {
@@ -170,20 +197,66 @@ impl Space {
         }
     }
 
+    /// Notes what a segment with payload says beyond its bytes.
+    fn note(&mut self, off: i64, s: &Segment<'_>) {
+        if s.len == 0 {
+            return;
+        }
+        if self.opening.is_some() && steps_back(off, s.len, self.end) {
+            self.trail.get_or_insert_default().back(Run::new(off, s.len, s.at));
+        }
+        if let Some(from) = self.covered.highest().filter(|from| off > *from) {
+            self.trail.get_or_insert_default().leap(Leap { from, to: off, at: s.at });
+        }
+        self.lead.get_or_insert((off, s.at));
+        if s.len > self.largest.0 {
+            self.largest = (s.len, off);
+        }
+    }
+
+    /// The peer sent its first RST.
+    pub(crate) fn reset(&mut self) {
+        self.reset = Some(self.reach());
+    }
+
+    /// How far this side is.
+    fn reach(&self) -> Reach {
+        Reach { sent: self.covered.highest(), acked: self.acked.highest() }
+    }
+
+    /// The peer's first RST lies in a later stretch or, unset, in this one or in none.
+    fn append_reset(&mut self, later: Option<Reach>, by: i64, first: bool) {
+        if first {
+            self.reset = Some(self.reach().max(later.unwrap_or_default().up(by)));
+        }
+    }
+
+    /// The peer reset before anything of this side was seen.
+    pub(crate) fn forget_reset(&mut self) {
+        self.reset = None;
+    }
+
     fn cover(&mut self, off: i64, len: u32) {
         self.payload = self.payload.saturating_add(u64::from(len));
         self.covered.insert(off, off.saturating_add(i64::from(len)));
         self.inexact |= self.covered.limit(INTERVALS);
     }
 
-    /// Takes in the same side's space of a later piece.
-    pub(crate) fn append(&mut self, later: &Self, cap: usize) {
-        let Some(next) = later.chain else { return };
+    /// Takes in the same side's space of a later piece. `reset`: the peer's first RST lies in that piece.
+    pub(crate) fn append(&mut self, later: &Self, cap: usize, reset: bool) {
+        let Some(next) = later.chain else {
+            self.append_reset(later.reset, 0, reset);
+            return;
+        };
         let Some(chain) = self.chain else {
+            let own = if reset { later.reset } else { self.reset };
             self.clone_from(later);
+            self.reset = own;
             return;
         };
         let by = chain.last_off.saturating_add(distance(chain.last, next.base));
+        self.append_reset(later.reset, by, reset);
+        self.append_trail(later, by);
         self.chain = Some(Chain { base: chain.base, last: next.last, last_off: next.last_off.saturating_add(by) });
         self.inexact |= later.inexact;
         self.inexact |= !self.sent.append(&later.sent, by) | !self.acked.append(&later.acked, by);
@@ -221,6 +294,7 @@ impl Space {
             acked_full: self.acked.is_full(),
             has_payload: self.covered.highest().is_some(),
             room: self.prefix.room(cap),
+            largest: self.largest.0,
         })
     }
 
@@ -257,8 +331,33 @@ impl Space {
         self.prefix.room(cap) > 0
     }
 
+    /// Takes in what a later piece left behind, before anything else of it is.
+    fn append_trail(&mut self, later: &Self, by: i64) {
+        let edge = self.covered.highest();
+        if let (Some((off, len)), Some((_, at))) = (later.opening.filter(|o| o.1 > 0), later.lead) {
+            let off = off.saturating_add(by);
+            if self.opening.is_some() && steps_back(off, len, self.end) {
+                self.trail.get_or_insert_default().back(Run::new(off, len, at));
+            }
+        }
+        if let (Some(from), Some((to, at))) = (edge, later.lead.map(|(off, at)| (off.saturating_add(by), at)))
+            && to > from
+        {
+            self.trail.get_or_insert_default().leap(Leap { from, to, at });
+        }
+        if let Some(more) = &later.trail {
+            self.trail.get_or_insert_default().append(more, by, edge);
+        }
+        self.lead = self.lead.or(later.lead.map(|(off, at)| (off.saturating_add(by), at)));
+        if later.largest.0 > self.largest.0 {
+            self.largest = (later.largest.0, later.largest.1.saturating_add(by));
+        }
+    }
+
     /// Moves the frame numbers.
     pub(crate) fn shift(&mut self, by: &Shift) {
+        self.lead.iter_mut().for_each(|l| by.stamp(&mut l.1));
+        self.trail.iter_mut().for_each(|t| t.shift(by));
         self.sent.shift(by);
         self.acked.shift(by);
         self.prefix.shift(by);
@@ -310,10 +409,62 @@ impl Space {
         self.inexact
     }
 
+    /// The sequence number at an offset.
+    pub(crate) fn number(&self, off: i64) -> u32 {
+        // Sequence numbers are offsets modulo 2^32: the lower half is all that is wanted.
+        let [.., a, b, c, d] = off.to_be_bytes();
+        self.chain.map_or(0, |chain| chain.base.wrapping_add(u32::from_be_bytes([a, b, c, d])))
+    }
+
+    /// The offset of a sequence number near the newest one.
+    pub(crate) fn near(&self, n: u32) -> Option<i64> {
+        self.chain.map(|c| c.last_off.saturating_add(distance(c.last, n)))
+    }
+
+    /// Length of the largest segment.
+    pub(crate) const fn largest(&self) -> u32 {
+        self.largest.0
+    }
+
+    /// End of the payload seen.
+    pub(crate) fn edge(&self) -> Option<i64> {
+        self.covered.highest()
+    }
+
+    /// The run of sendings of the byte at `frontier`, and whether no segment of its length began below that byte.
+    pub(crate) fn run_at(&self, frontier: i64) -> Option<(&Run, bool)> {
+        let run = self.trail.as_ref()?.run.as_ref()?;
+        let holds = run.off <= frontier && frontier < run.off.saturating_add(i64::from(run.len));
+        holds.then_some((run, run.len >= self.largest.0 && self.largest.1 >= frontier))
+    }
+
+    /// Bytes from `frontier` on that were skipped and never seen, and when later ones were. `start`: where the stream began,
+    /// where that is known.
+    pub(crate) fn hole_at(&self, frontier: i64, start: Option<i64>) -> Option<(u64, Stamp)> {
+        let leaps = self.trail.as_ref().map_or(&[][..], |t| t.leaps.as_slice());
+        let leap = leaps.iter().find(|l| l.from == frontier).map(|l| (l.to, l.at));
+        let (to, at) = leap.or_else(|| self.lead.filter(|l| start == Some(frontier) && l.0 > frontier))?;
+        let (lo, hi) = self.covered.missing(frontier, to).next()?;
+        (lo == frontier).then(|| (hi.abs_diff(lo), at))
+    }
+
+    /// Bytes this side had sent and the peer had not acknowledged when it first sent a RST that acknowledges `ack`.
+    pub(crate) fn in_flight_at_reset(&self, start: i64, ack: Option<u32>) -> u64 {
+        let Some(Reach { sent: Some(sent), acked }) = self.reset else { return 0 };
+        let told = ack.and_then(|n| self.near(n));
+        let acked = acked.max(told).unwrap_or(start).max(start);
+        if sent > acked { sent.abs_diff(acked) } else { 0 }
+    }
+
     /// The first payload bytes.
     pub(crate) const fn prefix(&self) -> &Prefix {
         &self.prefix
     }
+}
+
+/// Whether a segment with payload begins below the end of the one before it. A keepalive does and sends nothing again.
+const fn steps_back(off: i64, len: u32, end: i64) -> bool {
+    off < end && !is_keepalive(off, len, end)
 }
 
 const fn is_keepalive(off: i64, len: u32, end: i64) -> bool {
@@ -345,7 +496,7 @@ mod tests {
             let numbers: Vec<(u64, u32)> = (1..).zip(numbers).collect();
             let (early, late) = numbers.split_at(cut % numbers.len());
             let (whole, mut cut) = (space(&numbers), space(early));
-            cut.append(&space(late), 0);
+            cut.append(&space(late), 0, false);
             prop_assert!(cut.inexact() || cut == whole, "{cut:?}\n{whole:?}");
         }
     }
@@ -354,7 +505,7 @@ mod tests {
     fn marks_that_may_be_missing_are_owned_up_to() {
         let late = [(2, 1), (3, 2), (4, 3), (5, 4), (6, 5), (7, 900)];
         let mut cut = space(&[(1, 800)]);
-        cut.append(&space(&late), 0);
+        cut.append(&space(&late), 0, false);
         assert!(cut.inexact(), "the mark at 900 was beyond the four that the later piece kept");
         assert_eq!(cut.acked.highest(), Some(100), "the highest is exact all the same");
     }

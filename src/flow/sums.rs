@@ -76,7 +76,8 @@ pub(crate) fn earlier(a: Option<Stamp>, b: Option<Stamp>) -> Option<Stamp> {
     }
 }
 
-fn later(a: Option<Stamp>, b: Option<Stamp>) -> Option<Stamp> {
+/// The later of two stamps that may be absent.
+pub(crate) fn later(a: Option<Stamp>, b: Option<Stamp>) -> Option<Stamp> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a.max(b)),
         (a, b) => a.or(b),

@@ -95,7 +95,7 @@ struct Ring {
 
 impl Default for Ring {
     fn default() -> Self {
-        let none = Print { hash: 0, time: Time::from_nanos(0), interface: 0, unique: false };
+        let none = Print { hash: 0, time: Time::from_nanos(0), sighting: (0, 0), unique: false };
         Self { prints: [none; NEAR], seen: 0 }
     }
 }

@@ -4,7 +4,7 @@
 use hashbrown::HashTable;
 
 use crate::base::{InputId, Proto, Stamp};
-use crate::flow::{FlowKey, Hot, Look, Pieces, Seeds, Shift, Side, Taken, end_v4, opens, prefix_cap};
+use crate::flow::{FlowKey, Hot, Look, Pieces, Seeds, Shift, Side, Taken, end_v4, prefix_cap};
 use crate::packet::{Addresses, Glance, Tcp};
 
 /// A key and its pieces.
@@ -225,7 +225,7 @@ impl Store {
             }
             entry.hot = warm.insert(p.hash, Hot::new(narrow_ends(p.key), u32::try_from(place).ok()?));
         }
-        let lane = p.lane.filter(|_| !opens(p.tcp.flags));
+        let lane = p.lane.filter(|_| !p.tcp.opens());
         let hot = warm.records.get_mut(entry.hot as usize)?;
         hot.learn(body.as_deref(), p.side == Side::B, lane, prefix_cap(p.key), input);
         Some(())

@@ -52,7 +52,7 @@ fn cells(f: &FlowRecord, style: &Style) -> Vec<String> {
         format!("{orig} {arrow} {resp}"),
         f.direction.word().to_owned(),
         if f.conn_state.is_empty() { "-".to_owned() } else { f.conn_state.clone() },
-        f.attempt.clone(),
+        f.after.as_ref().map_or_else(|| f.attempt.clone(), |a| format!("{}, {}", f.attempt, a.outcome.name())),
         app.to_owned(),
         traffic,
     ];

@@ -11,3 +11,4 @@ pub mod text;
 mod words;
 
 pub use model::*;
+pub(crate) use text::size;

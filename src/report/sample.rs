@@ -57,6 +57,7 @@ pub(super) fn flow(id: &str, orig: (&str, &str, u16), resp: (&str, &str, u16), f
         conn_state: "SF".into(),
         attempt: "established".into(),
         attempt_reason: "the handshake was completed".into(),
+        after: None,
         class: Some(Class::Expected),
         unexpected: None,
         assumed: false,
@@ -272,6 +273,7 @@ fn blocked_flows() -> Vec<FlowRecord> {
         conn_state: "S0".into(),
         attempt: "unanswered".into(),
         attempt_reason: "4 SYNs in 7.0 s, nothing back".into(),
+        after: None,
         ..flow(id, ("con01", "10.77.0.10", port), ("tgt01", "10.77.1.20", 49154), frame)
     };
     let rdp = FlowRecord {

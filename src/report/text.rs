@@ -17,7 +17,8 @@ use self::page::{Ink, Page};
 use super::{Report, Verdict};
 use crate::base::{shell_word, visible};
 
-pub(super) use self::moment::{first_last_utc, size};
+pub(super) use self::moment::first_last_utc;
+pub(crate) use self::moment::size;
 pub(super) use self::wrap::ascii;
 
 /// What the place of printing can show.

@@ -1,5 +1,7 @@
 //! The report's closed vocabularies in words for people.
 
+use crate::flow::Break;
+
 use super::{Cause, Class, Direction, ExceptionState, UnexpectedKind};
 
 impl Cause {
@@ -12,6 +14,10 @@ impl Cause {
             Self::Unreachable => "unreachable",
             Self::HalfOpen => "half open",
             Self::DroppedLocally => "dropped on the capturing host",
+            Self::Stalled => "opens, then stalls",
+            Self::IdleCut => "opens, then is cut when idle",
+            Self::MtuBlackHole => "opens, then loses full-sized packets",
+            Self::ResetMidstream => "opens, then is reset",
             Self::WrongProtocol => "another protocol answers",
             Self::EarlierStep => "an earlier step failed or is in doubt",
             Self::OutOfSight => "out of sight",
@@ -28,6 +34,19 @@ impl Cause {
             Self::MapperPortUntried => "a port named by the endpoint mapper was never tried",
             Self::Opaque => "hidden by encapsulation",
             Self::Clocks => "order of events not known",
+        }
+    }
+}
+
+impl Break {
+    /// In words.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::MtuBlackHole => "full-sized packets vanish",
+            Self::IdleCut => "cut after a silence",
+            Self::Stalled => "stalled",
+            Self::ResetMidstream => "reset in mid-stream",
+            Self::ZeroWindow => "the receiver stopped reading",
         }
     }
 }

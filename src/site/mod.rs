@@ -13,3 +13,4 @@ pub use crate::config::{ConfigError, LoadError, nearest};
 pub use filter::{capture_filters, hides_nothing, widened};
 pub use load::load;
 pub use model::{Allow, AllowPeer, Change, Host, HostId, Override, Place, PointDecl, Site, Window};
+pub use times::window;

@@ -144,6 +144,36 @@ pub(super) fn windows(fields: &Fields<'_>, zone: &Zone) -> Vec<Window> {
     windows
 }
 
+/// A window as given on the command line: times with an offset, or local in the site's zone.
+///
+/// # Errors
+/// In words, where a time cannot be read or the window ends before it begins.
+pub fn window(from: &str, to: &str, zone: Option<&str>) -> Result<Window, String> {
+    let window = Window { from: moment("--from", from, zone)?, to: moment("--to", to, zone)? };
+    match window.from <= window.to {
+        true => Ok(window),
+        false => Err(format!("--from {from} is later than --to {to}")),
+    }
+}
+
+fn moment(option: &str, text: &str, zone: Option<&str>) -> Result<Time, String> {
+    if let Ok(time) = Time::parse(text) {
+        return Ok(time);
+    }
+    let wrong = || format!("{option} {text} is not a time such as 2026-11-20T22:00:00+01:00");
+    let local = text.parse::<DateTime>().ok().filter(|_| text.len() > "2026-11-20".len()).ok_or_else(wrong)?;
+    let zone = zone.ok_or_else(|| {
+        format!("{option} {text} has no offset, and the site has no timezone; write it as 2026-11-20T22:00:00+01:00")
+    })?;
+    let zone = TimeZoneDatabase::bundled().get(zone).map_err(|_| wrong())?;
+    let ambiguous = zone.to_ambiguous_timestamp(local);
+    if ambiguous.is_ambiguous() {
+        return Err(format!("{option} {text} occurs twice or never in the site's time zone: write the offset"));
+    }
+    let time = ambiguous.compatible().ok().and_then(|t| i64::try_from(t.as_nanosecond()).ok());
+    time.map(Time::from_nanos).ok_or_else(|| format!("{option} {text} is outside the years 1678 to 2261"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,6 +196,26 @@ mod tests {
         assert_eq!(read("\"2026-07-01 12:00\"", berlin).as_deref(), Some("2026-07-01T10:00:00.000000000Z"));
         assert_eq!(read("2026-07-01T12:00:00", None), None);
         assert_eq!(read("2026-03-29T02:30:00", berlin), None, "the clocks skip it");
+    }
+
+    #[test]
+    fn a_window_of_the_command_line_has_offsets_or_the_sites_zone() {
+        let berlin = Some("Europe/Berlin");
+        let both = window("2026-11-20 22:00", "2026-11-20T21:40:00Z", berlin).unwrap();
+        assert_eq!(
+            (both.from.short(), both.to.short()),
+            ("2026-11-20 21:00:00.000".into(), "2026-11-20 21:40:00.000".into())
+        );
+        for (from, to, zone, word) in [
+            ("2026-11-20T22:00:00", "2026-11-20T22:40:00", None, "no offset"),
+            ("2026-11-20T22:00:00Z", "2026-11-20T21:40:00Z", None, "later than"),
+            ("yesterday", "2026-11-20T21:40:00Z", berlin, "--from yesterday is not a time"),
+            ("2026-03-29T02:30:00", "2026-03-29T04:00:00", berlin, "twice or never"),
+            ("2026-11-20", "2026-11-21", berlin, "is not a time"),
+        ] {
+            let why = window(from, to, zone).unwrap_err();
+            assert!(why.contains(word), "{why}");
+        }
     }
 
     #[test]

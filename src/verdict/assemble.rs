@@ -38,7 +38,7 @@ pub(super) fn judge(case: &Case<'_>, site: &Site, ports: &PortSet, inferred: Opt
     let (seen, unrelated) = look(&who, &rules, ports, &points, &places, at);
     let joined = Joined::new(&seen);
     let settled = settle(site, &rules, &points, (&places, &joined), &seen, inferred.is_some());
-    let refused = disagree::refused(&joined, &seen);
+    let refused = disagree::refused(&seen);
     let judged = Judged {
         case,
         site,
@@ -270,7 +270,7 @@ fn clocks(j: &Judged<'_, '_>) -> Vec<ClockOffset> {
 /// A flow's record with what the matrix says of it.
 fn record(j: &Judged<'_, '_>, s: &Seen<'_>) -> FlowRecord {
     let inputs = j.points.get(s.point).map(|p| p.observation.inputs.as_slice()).unwrap_or_default();
-    let mut r = flow_record(s.flow, s.id.clone(), s.direction, &s.attempt, s.state, inputs);
+    let mut r = flow_record(s.flow, s.id.clone(), s.direction, &s.attempt, s.after.as_ref(), s.state, inputs);
     let label = |host: Option<crate::site::HostId>, addr: &str| {
         host.and_then(|h| j.site.host(h)).map(|h| h.label.clone()).filter(|l| l != addr)
     };

@@ -3,7 +3,6 @@
 //! It changes no outcome, since outcomes speak of the network; it is told beside them, with what was said, by whom, and what to do.
 //! A refusal that the same two hosts got over on the same service is none: clients try a second identity or another version.
 
-use super::joined::Joined;
 use super::judged::{Judged, rule_of};
 use super::seen::{Seen, Worked};
 use super::words;
@@ -12,13 +11,15 @@ use crate::flow::Side;
 use crate::report::{Class, Disagreement};
 
 /// Indices of flows that were refused and not made good, in their order, each connection once.
-pub(super) fn refused(joined: &Joined, seen: &[Seen<'_>]) -> Vec<usize> {
+pub(super) fn refused(seen: &[Seen<'_>]) -> Vec<usize> {
     let mut found: Vec<usize> = Vec::new();
     for (i, s) in seen.iter().enumerate() {
         let Some(refusal) = refusal(s) else { continue };
         let again = |o: &&Seen<'_>| made_good(s, refusal.proto, o);
         // One connection at several points is one.
-        if joined.counts(seen, s) && !seen.iter().any(|o| again(&o)) {
+        let twice =
+            found.iter().filter_map(|&f| seen.get(f)).any(|f| f.connection.is_some() && f.connection == s.connection);
+        if !twice && !seen.iter().any(|o| again(&o)) {
             found.push(i);
         }
     }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::seen::{Seen, Worked};
 use crate::report::Cause;
 
-/// Groups flows by connection and leaves of each group those that say most: where one point saw it work, it worked; a failure
-/// that somebody reported says more than silence, and silence more than nothing.
+/// Groups flows by connection and leaves of each group those that say most: where one point saw it work, it worked, unless another
+/// saw it break afterwards; a failure that somebody reported says more than silence, and silence more than nothing.
 pub(super) fn join(seen: &[Seen<'_>], attempts: Vec<(usize, Worked)>) -> Vec<(usize, Worked)> {
     let mut kept: Vec<(usize, Worked)> = Vec::new();
     let mut home = BTreeMap::<usize, usize>::new();
@@ -29,6 +29,8 @@ pub(super) fn join(seen: &[Seen<'_>], attempts: Vec<(usize, Worked)>) -> Vec<(us
 /// How much a flow says, then the earlier one.
 fn rank((i, worked): &(usize, Worked)) -> (u8, std::cmp::Reverse<usize>) {
     let weight = match worked {
+        // The place that saw it break knows more than the one that saw it open.
+        Worked::Failed(Cause::Stalled | Cause::IdleCut | Cause::MtuBlackHole | Cause::ResetMidstream) => 7,
         Worked::Yes => 6,
         Worked::Wrong => 5,
         Worked::Failed(Cause::Unanswered) => 2,

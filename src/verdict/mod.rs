@@ -6,6 +6,7 @@
 
 mod asked;
 mod assemble;
+mod broken;
 mod classify;
 mod disagree;
 mod draft;
@@ -33,7 +34,7 @@ mod words;
 
 pub use asked::{Asked, asked};
 pub use draft::{Draft, draft_site, where_to_look};
-pub use record::flow_record;
+pub use record::{after, flow_record};
 
 use crate::matrix::Matrix;
 use crate::observe::Observation;

@@ -3,9 +3,9 @@
 use super::words;
 use crate::app::Speaks;
 use crate::base::Proto;
-use crate::flow::{self, Attempt, ConnState, EndPoint, Flow, FlowId, Method, Orientation, Side};
-use crate::observe::InputSummary;
-use crate::report::{AppRecord, Direction, EndRecord, FlowRecord, RefusalRecord, Teller, TunnelRecord};
+use crate::flow::{self, After, Attempt, Break, ConnState, EndPoint, Flow, FlowId, Method, Orientation, Outcome, Side};
+use crate::observe::{InputSummary, Observation};
+use crate::report::{AfterRecord, AppRecord, Direction, EndRecord, FlowRecord, RefusalRecord, Teller, TunnelRecord};
 
 /// Facts of a flow as a record, without roles and class.
 pub fn flow_record(
@@ -13,6 +13,7 @@ pub fn flow_record(
     id: FlowId,
     direction: Orientation,
     attempt: &Attempt,
+    after: Option<&After>,
     state: ConnState,
     inputs: &[InputSummary],
 ) -> FlowRecord {
@@ -27,6 +28,7 @@ pub fn flow_record(
         conn_state: if flow.key.proto == Proto::Tcp { state.name().to_owned() } else { String::new() },
         attempt: attempt.outcome.name().to_owned(),
         attempt_reason: attempt.reason.clone(),
+        after: after.map(|a| broken(flow, direction, a)),
         class: None,
         unexpected: None,
         assumed: false,
@@ -53,6 +55,33 @@ pub fn flow_record(
         observation_point: None,
         connection: None,
         display_filter: words::flow_filter(flow),
+    }
+}
+
+/// How an established TCP connection broke.
+pub fn after(flow: &Flow, direction: &Orientation, attempt: &Attempt, seen: &Observation) -> Option<After> {
+    let established = flow.key.proto == Proto::Tcp && attempt.outcome == Outcome::Established;
+    established.then(|| flow::after(flow, direction, &|t| seen.open_after(t))).flatten()
+}
+
+fn broken(flow: &Flow, direction: Orientation, a: &After) -> AfterRecord {
+    let which = match (a.what, a.seq) {
+        (Break::ZeroWindow, _) => " && tcp.window_size_value == 0".to_owned(),
+        (_, Some(seq)) => format!(" && tcp.seq_raw == {seq}"),
+        (_, None) => " && tcp.flags.reset == 1".to_owned(),
+    };
+    AfterRecord {
+        outcome: a.what,
+        side: if a.side == direction.orig { "orig" } else { "resp" }.to_owned(),
+        reason: a.reason.clone(),
+        first: a.first.time,
+        first_frame: a.first.at.frame,
+        last: a.last.time,
+        last_frame: a.last.at.frame,
+        carried: a.carried,
+        early: a.early,
+        device_suspected: a.device.is_some(),
+        display_filter: format!("{}{which}", words::flow_filter(flow)),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::broken;
 use super::judged::{Judged, loss_unknown, rule_of};
 use super::path::path;
 use super::presence::Presence;
@@ -36,7 +37,7 @@ pub(super) fn requirement(j: &Judged<'_, '_>, s: &Settled) -> Requirement {
         need: d.need,
         stage: d.stage,
         outcome: s.outcome,
-        cause: s.cause,
+        cause: s.cause.or_else(|| told.broke_later().and_then(Seen::broke)),
         reason: told.reason(),
         path: told.path(),
         symptom: troubled.then(|| rule.blocked_symptom.clone()),
@@ -81,9 +82,9 @@ impl Telling<'_, '_> {
     }
 
     fn attempt(&self, s: &Seen<'_>) -> String {
-        let mut text = format!("{}: {}", self.ends(s), s.attempt.reason);
+        let mut text = format!("{}: {}", self.ends(s), s.told());
         for other in self.j.elsewhere(s) {
-            text.push_str(&format!("; at {}: {}", self.place(s, other), other.attempt.reason));
+            text.push_str(&format!("; at {}: {}", self.place(s, other), other.told()));
         }
         if let Some(n) = self.mapper_note(s) {
             text.push_str(&n);
@@ -136,7 +137,7 @@ impl Telling<'_, '_> {
         let mut text = match s.outcome {
             Outcome::Satisfied => self.satisfied(),
             Outcome::SatisfiedByFallback => self.by_fallback(),
-            Outcome::Blocked => self.lead().map(|f| self.attempt(f)).unwrap_or_default(),
+            Outcome::Blocked => self.lead().map(|f| self.attempt(f)).unwrap_or_default() + &self.tries(),
             Outcome::Missing => self.missing(),
             Outcome::Inconclusive => self.inconclusive(),
             Outcome::NotApplicable | Outcome::NotReached | Outcome::NotObservable => {
@@ -152,6 +153,27 @@ impl Telling<'_, '_> {
         text
     }
 
+    /// How often it was tried in vain, where that was more than once.
+    fn tries(&self) -> String {
+        let mut ids = BTreeSet::new();
+        let failed = self.s.presence.failed.iter().filter_map(|&i| self.j.seen.get(i));
+        let failed: Vec<&Seen<'_>> = failed.filter(|f| ids.insert(&f.id)).collect();
+        match failed.as_slice() {
+            [first, .., last] => format!(
+                "; {} failed over {}, none worked after them",
+                words::count(failed.len() as u64, "attempt"),
+                words::lasting(last.began().since(first.began()))
+            ),
+            _ => String::new(),
+        }
+    }
+
+    /// The connection of a satisfied row that broke later, with none to take its place.
+    fn broke_later(&self) -> Option<&Seen<'_>> {
+        let works = matches!(self.s.outcome, Outcome::Satisfied).then_some(self.s.presence.works.as_slice())?;
+        broken::last_broken(self.j.seen, works)
+    }
+
     fn satisfied(&self) -> String {
         let Some(f) = self.lead() else { return String::new() };
         let n = self.s.presence.flows.iter().collect::<BTreeSet<_>>().len() as u64;
@@ -161,14 +183,15 @@ impl Telling<'_, '_> {
         let assumed = if f.certain() { "" } else { "; its beginning was not captured, so who opened it is assumed" };
         let translated = self.j.elsewhere(f).into_iter().find(|o| o.flow.key != f.flow.key);
         let translated = translated.map(|o| format!("; at {}", self.place(f, o))).unwrap_or_default();
-        format!("{} established{more}{app}{assumed}{translated}", self.ends(f))
+        let broke = self.broke_later().map_or_else(String::new, |f| format!("; {}", broken::later(f)));
+        format!("{} established{more}{app}{assumed}{translated}{broke}", self.ends(f))
     }
 
     fn by_fallback(&self) -> String {
         let Some(f) = self.lead() else { return String::new() };
         let why = match self.failed_primary() {
             Some(p) if matches!(p.network(), Worked::Failed(_)) => {
-                format!("{} failed ({})", self.port.service, p.attempt.reason)
+                format!("{} failed ({})", self.port.service, p.told())
             }
             Some(p) => format!("{} was tried, to no clear end ({})", self.port.service, p.attempt.reason),
             None => format!("{} was not tried in this capture", self.port.service),
@@ -236,16 +259,22 @@ impl Telling<'_, '_> {
     }
 
     fn healed(&self, p: &Presence) -> String {
-        let failed = p.healed.iter().filter_map(|&i| self.j.seen.get(i)).next();
-        let Some(f) = failed else { return String::new() };
+        let mut failed = p.healed.iter().filter_map(|&i| self.j.seen.get(i));
+        let Some(f) = failed.next() else { return String::new() };
+        let over = failed
+            .next_back()
+            .map_or_else(String::new, |last| format!(" over {}", words::lasting(last.began().since(f.began()))));
         let n = words::count(p.healed.len() as u64, "earlier attempt");
-        format!(". {n} failed before that, the first at {} ({})", f.first().time.short(), f.attempt.reason)
+        format!(". {n}{over} failed before that, the first at {} ({})", f.first().time.short(), f.told())
     }
 
     fn next_step(&self) -> Option<String> {
         let s = self.s;
         let step = match s.outcome {
             Outcome::Blocked => self.lead().zip(s.cause).map(|(f, cause)| blocked_hint(self, f, cause)),
+            Outcome::Satisfied => self.broke_later().zip(self.broke_later().and_then(Seen::broke)).map(|(f, cause)| {
+                format!("The row is satisfied. {}", blocked_hint(self, f, cause))
+            }),
             Outcome::Missing => Some(format!(
                 "Check in the product's session log whether this step ran at all; it needs {} from {} to {}.",
                 self.port.service,
@@ -333,7 +362,8 @@ fn blocked_hint(t: &Telling<'_, '_>, f: &Seen<'_>, cause: Cause) -> String {
         Cause::DroppedLocally => {
             format!("The firewall of the capturing host itself drops {port} between {o} and {r}: allow {range}.")
         }
-        _ => format!("Check the path from {o} to {r} for {range}."),
+        _ => broken::hint(t.j, f, cause, [&o, &r, &port, &range])
+            .unwrap_or_else(|| format!("Check the path from {o} to {r} for {range}.")),
     }
 }
 

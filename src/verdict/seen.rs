@@ -9,7 +9,7 @@ use super::points::PointView;
 use super::who::{Peer, Who};
 use crate::base::{Known, PortSet, Proto, Stamp, Time};
 use crate::flow::Outcome as Tried;
-use crate::flow::{self, Attempt, ConnState, Flow, FlowId, Method, Orientation};
+use crate::flow::{self, After, Attempt, Break, ConnState, Flow, FlowId, Method, Orientation};
 use crate::matrix::Role;
 use crate::observe::PairIndex;
 use crate::report::{Cause, Class, UnexpectedKind};
@@ -28,6 +28,8 @@ pub(super) struct Seen<'a> {
     pub(super) id: FlowId,
     pub(super) direction: Orientation,
     pub(super) attempt: Attempt,
+    /// How it broke once it was established.
+    pub(super) after: Option<After>,
     pub(super) state: ConnState,
     pub(super) orig_host: Option<HostId>,
     pub(super) resp_host: Option<HostId>,
@@ -109,6 +111,7 @@ impl<'a> Lens<'a, '_> {
             connection: place.connection,
             id: flow::id(flow),
             direction,
+            after: super::record::after(flow, &direction, &attempt, self.point.observation),
             attempt,
             state: flow::conn_state(flow, orig),
             orig_host,
@@ -169,6 +172,7 @@ impl Seen<'_> {
     /// What it says of the service, leaving aside the protocol spoken.
     pub(super) fn network(&self) -> Worked {
         match self.attempt.outcome {
+            Tried::Established if self.broke_early() => Worked::Failed(self.broke().unwrap_or(Cause::Undetermined)),
             Tried::Established | Tried::Answered => Worked::Yes,
             // An error about a connection whose beginning was not seen is no failed attempt to open one.
             o if self.headless() && self.flow.key.proto == Proto::Tcp && failure(o).is_some() => {
@@ -176,6 +180,31 @@ impl Seen<'_> {
             }
             Tried::Withdrawn => Worked::Open(Cause::Withdrawn),
             o => failure(o).map_or(Worked::Open(Cause::Undetermined), Worked::Failed),
+        }
+    }
+
+    /// How the network, or what acts in its name, broke it after the handshake. A host that does not read is none of that.
+    pub(super) fn broke(&self) -> Option<Cause> {
+        match self.after.as_ref()?.what {
+            Break::MtuBlackHole => Some(Cause::MtuBlackHole),
+            Break::IdleCut => Some(Cause::IdleCut),
+            Break::Stalled => Some(Cause::Stalled),
+            Break::ResetMidstream => Some(Cause::ResetMidstream),
+            Break::ZeroWindow => None,
+        }
+    }
+
+    /// Whether that came before it can have done its work. Of one that was under way when the capture began nobody knows what it
+    /// had done.
+    fn broke_early(&self) -> bool {
+        self.broke().is_some() && self.after.as_ref().is_some_and(|a| a.early) && !self.headless()
+    }
+
+    /// What became of it, in words.
+    pub(super) fn told(&self) -> String {
+        match self.after.as_ref().filter(|_| self.broke_early()) {
+            Some(a) => format!("the handshake succeeded, then {}", a.reason),
+            None => self.attempt.reason.clone(),
         }
     }
 }

@@ -101,8 +101,7 @@ impl Ground<'_, '_> {
     ) -> Option<Doubt> {
         let (f, t) = (words::host(self.site, from), words::host(self.site, to));
         match p.sight(from, to) {
-            Sight::Seen => self
-                .loss(p, least)
+            Sight::Seen => loss(p, least)
                 .or_else(|| filter(self.site, p))
                 .or_else(|| damage(p))
                 .or_else(|| progress.and_then(|progress| self.time(i, p, progress))),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::broken;
 use super::judged::{Judged, rule_of};
 use super::points::PointView;
 use super::rules::expired;
@@ -95,6 +96,10 @@ fn cause_words(cause: Cause) -> &'static str {
         Cause::Unreachable => " (reported unreachable)",
         Cause::HalfOpen => " (answer never acknowledged)",
         Cause::DroppedLocally => " (dropped on the capturing host)",
+        Cause::Stalled => " (opens, then stalls)",
+        Cause::IdleCut => " (opens, then is cut when idle)",
+        Cause::MtuBlackHole => " (opens, then loses full-sized packets)",
+        Cause::ResetMidstream => " (opens, then is reset)",
         _ => "",
     }
 }
@@ -305,6 +310,10 @@ pub(super) fn warnings(j: &Judged<'_, '_>) -> Vec<Warning> {
     of("assumed_direction", "their beginning was not captured; who opened them is assumed from the matrix", &|s| {
         !s.certain() && s.class.class == Class::Expected
     });
+    of("zero_window", "the receiver closed its window and read nothing more: that host, not the network", &|s| {
+        s.after.is_some() && s.broke().is_none() && s.class.class == Class::Expected
+    });
+    out.extend(broke_later(j));
     for d in super::disagree::disagreements(j) {
         let text = format!("the network is fine, the peers disagree: {}: {}", d.path, d.said);
         out.push(Warning { kind: "peers_disagree".to_owned(), text, flows: d.flows });
@@ -312,6 +321,24 @@ pub(super) fn warnings(j: &Judged<'_, '_>) -> Vec<Warning> {
     for e in exceptions(j).iter().filter(|e| e.state == ExceptionState::Expired) {
         let text = format!("the exception in line {} of the site had expired and was ignored: {}", e.line, e.what);
         out.push(Warning { kind: "expired_exception".to_owned(), text, flows: Vec::new() });
+    }
+    out
+}
+
+/// Expected connections that worked and then broke, one by one up to a few.
+fn broke_later(j: &Judged<'_, '_>) -> Vec<Warning> {
+    const TOLD: usize = 8;
+    let warning = |text, flows| Warning { kind: "broke_later".to_owned(), text, flows };
+    let all: Vec<&Seen<'_>> =
+        j.seen.iter().filter(|s| s.class.class == Class::Expected && broken::worked_and_broke(s)).collect();
+    let mut out: Vec<Warning> = all
+        .iter()
+        .take(TOLD)
+        .map(|s| warning(format!("{} worked, then broke: {}", ends(j, s), broken::later(s)), vec![s.id.clone()]))
+        .collect();
+    if let Some(rest) = all.get(TOLD..).filter(|r| !r.is_empty()) {
+        let text = format!("{} more worked and then broke", words::count(rest.len() as u64, "connection"));
+        out.push(warning(text, rest.iter().map(|s| s.id.clone()).collect()));
     }
     out
 }

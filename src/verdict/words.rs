@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::who::Peer;
-use crate::base::{Proto, Service};
+use crate::base::{Proto, Service, Span};
 use crate::flow::{Flow, Side};
 use crate::matrix::Role;
 use crate::site::{HostId, Site};
@@ -50,6 +50,15 @@ pub(super) fn addr(site: &Site, addr: IpAddr) -> String {
 /// "1 packet", "3 packets".
 pub(super) fn count(n: u64, noun: &str) -> String {
     format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
+}
+
+/// A length of time for people, rounded down: `48 s`, `45 min`, `3 h`.
+pub(super) fn lasting(span: Span) -> String {
+    match span.as_nanos() / 1_000_000_000 {
+        secs @ ..120 => format!("{secs} s"),
+        secs @ 120..7200 => format!("{} min", secs / 60),
+        secs => format!("{} h", secs / 3600),
+    }
 }
 
 fn field(addr: IpAddr) -> &'static str {

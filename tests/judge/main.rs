@@ -10,6 +10,7 @@
     reason = "a test stops at the first surprise, and so may its helpers"
 )]
 
+mod after;
 mod classes;
 mod clocks;
 mod disagree;
@@ -20,5 +21,6 @@ mod outcomes;
 mod paths;
 mod places;
 mod soundness;
+mod time;
 mod verdicts;
 mod world;

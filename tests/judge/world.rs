@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use portwitness::app::{AppProto, Evidence, MapperAnswer, Refusal, RefusalStep, Speaks};
-use portwitness::base::{FrameRef, InputId, Known, Proto, Stamp, Time};
-use portwitness::flow::{End, EndPoint, Flow, FlowKey, IcmpError, Lane, Rst, Side, SynAck, SynRun};
+use portwitness::base::{FrameRef, InputId, Known, Proto, Span, Stamp, Time};
+use portwitness::flow::{End, EndPoint, Flow, FlowKey, IcmpError, Lane, Repeated, Rst, Side, Silence, SynAck, SynRun};
 use portwitness::matrix::Matrix;
 use portwitness::observe::{InputSummary, Observation};
 use portwitness::report::{FlowRecord, Outcome, Report, Requirement};
@@ -134,6 +134,7 @@ impl World {
             icmp: vec![],
             group: false,
             evidence: Evidence::none(),
+            silences: vec![],
         };
         for e in &mut flow.ends {
             e.lanes = vec![Lane { interface: 0, vlans: [0; 4] }];
@@ -387,6 +388,57 @@ impl FlowFacts<'_> {
         let (at, isn) = (self.stamp(0.01), self.isn());
         let reporter = "10.77.0.1".parse().unwrap();
         self.0.icmp = vec![IcmpError { reporter, at, count: 1, v6: false, ty: 3, code, quoted: orig, seq: Some(isn) }];
+        self
+    }
+
+    /// Segments of the originator that are never acknowledged, sent again for six seconds; the responder is still there.
+    pub fn stalls(mut self, len: u32) -> Self {
+        let (orig, resp) = self.sides();
+        let (first, last, alive) = (self.stamp(2.0), self.stamp(8.0), self.stamp(9.0));
+        self.add(orig, 5, last);
+        self.add(resp, 1, alive);
+        let end = &mut self.0.ends[orig.index()];
+        end.largest = len;
+        let interval = Span::from_secs(3);
+        end.repeated = Some(Repeated { seq: ISN + 1, len, times: 5, first, last, interval, never_so_long: true });
+        self
+    }
+
+    /// So many bytes were acknowledged, half of them each way.
+    pub fn carried(mut self, bytes: u64) -> Self {
+        let at = Some(self.stamp(1.0));
+        self.0.ends.iter_mut().for_each(|e| (e.acked_bytes, e.acked_last) = (bytes / 2, at));
+        self
+    }
+
+    /// A RST in the responder's name that meets data and knows of no connection.
+    pub fn reset_midstream(self, ttl: u8) -> Self {
+        self.reset_at(2.0, ttl)
+    }
+
+    pub fn reset_at(mut self, after: f64, ttl: u8) -> Self {
+        let (_, resp) = self.sides();
+        let at = self.stamp(after);
+        self.add(resp, 1, at);
+        let end = &mut self.0.ends[resp.index()];
+        (end.rsts, end.reset_in_flight) = (1, 1460);
+        end.rst_seen = vec![Rst { at, seq: 5_201, ack: None, ttl }];
+        self
+    }
+
+    /// No packet between these seconds.
+    pub fn silent(mut self, from: f64, to: f64) -> Self {
+        let (from, to) = (self.stamp(from).time, self.stamp(to).time);
+        self.0.silences.push(Silence { from, to });
+        self
+    }
+
+    /// The responder's window is closed to the end.
+    pub fn closes_window(mut self, after: f64) -> Self {
+        let (_, resp) = self.sides();
+        let at = self.stamp(after);
+        self.add(resp, 1, at);
+        self.0.ends[resp.index()].zero_window = Some(at);
         self
     }
 

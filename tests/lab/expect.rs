@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::block::Fate;
+use crate::block::{Block, Fate};
 use crate::hosts::{Host, Place, Topology};
 use crate::rows::{Need, Operation, Row};
 use crate::scenario::Odd;
@@ -16,6 +16,8 @@ use crate::story::{End, Story, Try};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Shown {
     Established,
+    /// Established, and seen to break.
+    Broken,
     Refused,
     Prohibited,
     Unreachable,
@@ -28,7 +30,7 @@ pub(crate) enum Shown {
 impl Shown {
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::Established => "established",
+            Self::Established | Self::Broken => "established",
             Self::Refused => "refused",
             Self::Prohibited => "prohibited",
             Self::Unreachable => "unreachable",
@@ -87,6 +89,16 @@ pub(crate) struct Facts<'a> {
     pub(crate) view: &'a View,
 }
 
+/// What a place that sees a broken connection shows of that. Full-sized segments that vanish show on both sides: sent again
+/// and again before the place where they do, bytes that never come behind it. A reset that the router sends to the originator
+/// shows on its way there; the mirror's bridge is not on it, and the responder learns nothing.
+fn broken_at(block: &Block, place: Place, from: Host) -> Shown {
+    match block.fate {
+        Fate::ResetMidstream if place != Place::At(from) && place != Place::Router => Shown::Established,
+        _ => Shown::Broken,
+    }
+}
+
 impl Facts<'_> {
     pub(crate) fn expect(&self, rows: Vec<Row>) -> Expected {
         let rows: Vec<Row> = rows.into_iter().filter(|r| self.on_the_wire(r)).collect();
@@ -125,7 +137,8 @@ impl Facts<'_> {
         };
         let block = match &t.end {
             _ if !before && !behind => return None,
-            End::Worked | End::Broken => return Some(Shown::Established),
+            End::Worked => return Some(Shown::Established),
+            End::Broken(block) => return Some(broken_at(block, place, from)),
             End::Stopped(block) => block,
         };
         let at_router = block.place == Place::Router;
@@ -204,7 +217,8 @@ impl Facts<'_> {
         let mut sum = Sum::default();
         for t in tries {
             let shown = self.shown(t);
-            let established = shown.contains(&Shown::Established);
+            // The place that saw it break knows more than another that saw it open.
+            let established = shown.contains(&Shown::Established) && !shown.contains(&Shown::Broken);
             let failed = shown.iter().any(|s| !matches!(s, Shown::Established | Shown::Undetermined));
             sum.worked |= established && t.odd == Odd::No;
             sum.failed |= failed && !established;

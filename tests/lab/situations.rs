@@ -97,7 +97,7 @@ fn second_opinion(situation: &Situation, story: &Story, place: Place, recording:
             if *shown == attempt { right.push(served) } else { other.push(served) }
         }
         // A connection that a block broke half-way worked and did not; an error from the router is no answer to tshark.
-        let broken = |port: u16| story.tries.iter().any(|t| t.port == port && matches!(t.end, End::Broken));
+        let broken = |port: u16| story.tries.iter().any(|t| t.port == port && matches!(t.end, End::Broken(_)));
         right.retain(|s| !broken(s.2));
         right.sort();
         let clear = |s: &truth::Served| !broken(s.2) && (attempt == "established" || !other.contains(s));

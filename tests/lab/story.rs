@@ -15,7 +15,7 @@ pub(crate) const MAPPED: u16 = 49_152;
 pub(crate) enum End {
     Worked,
     /// Established, then broken by a block.
-    Broken,
+    Broken(Block),
     /// Never established, because of this block.
     Stopped(Block),
 }
@@ -87,7 +87,7 @@ impl Story {
 fn end(step: &Step, port: u16, blocks: &[Block]) -> End {
     match blocks.iter().find(|b| b.catches(step.from, step.to, port)) {
         Some(Block { fate: Fate::Loss(_), .. }) | None => End::Worked,
-        Some(Block { fate: Fate::BlackHole | Fate::ResetMidstream, .. }) => End::Broken,
+        Some(block @ Block { fate: Fate::BlackHole | Fate::ResetMidstream, .. }) => End::Broken(block.clone()),
         Some(block) => End::Stopped(block.clone()),
     }
 }

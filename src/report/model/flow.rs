@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::app::{AppFacts, MapperAnswer, RefusalStep};
 use crate::base::{Proto, Stamp, Time, WireText};
-use crate::flow::FlowId;
+use crate::flow::{Break, FlowId};
 use crate::matrix::Role;
 use crate::packet::Encapsulation;
 
@@ -204,6 +204,33 @@ pub struct Connection {
     pub also: Vec<SeenAlso>,
 }
 
+/// How an established connection broke.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct AfterRecord {
+    /// How.
+    pub outcome: Break,
+    /// Whose bytes do not arrive, in whose name the RST came, who closed the window: `orig` or `resp`.
+    pub side: String,
+    /// In words.
+    pub reason: String,
+    /// First packet that shows it.
+    pub first: Time,
+    /// Its frame number, of the input it is in.
+    pub first_frame: u64,
+    /// Last packet that shows it.
+    pub last: Time,
+    /// Its frame number.
+    pub last_frame: u64,
+    /// Payload bytes acknowledged before, of both sides.
+    pub carried: u64,
+    /// Whether it broke before it can have done its work.
+    pub early: bool,
+    /// The time to live of the RST is not that of the host's other packets.
+    pub device_suspected: bool,
+    /// Wireshark display filter for those packets.
+    pub display_filter: String,
+}
+
 /// A flow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct FlowRecord {
@@ -223,6 +250,9 @@ pub struct FlowRecord {
     pub attempt: String,
     /// Why that outcome, in words.
     pub attempt_reason: String,
+    /// How the connection broke once it was established; absent where it did not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<AfterRecord>,
     /// Class; absent without a matrix.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub class: Option<Class>,

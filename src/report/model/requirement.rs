@@ -62,6 +62,14 @@ pub enum Cause {
     HalfOpen,
     /// Dropped on the capturing host itself.
     DroppedLocally,
+    /// Established, and then what one side sent no longer arrived.
+    Stalled,
+    /// Established, and gone after a long silence.
+    IdleCut,
+    /// Established, and full-sized packets do not arrive.
+    MtuBlackHole,
+    /// Established, and reset in the middle of the conversation.
+    ResetMidstream,
     /// A different protocol answered.
     WrongProtocol,
     /// An earlier step failed.

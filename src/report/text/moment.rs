@@ -53,7 +53,7 @@ pub(in crate::report) fn first_last_utc(first: Time, last: Time) -> String {
 }
 
 /// A number of bytes for people, in powers of 1000.
-pub(in crate::report) fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     let mut unit = "B";
     let (mut whole, mut tenth) = (bytes, 0);
     for next in ["kB", "MB", "GB", "TB"] {

@@ -8,7 +8,7 @@ use super::plural;
 use super::traffic::inside;
 use crate::matrix::Need;
 use crate::report::flows::socket;
-use crate::report::{EndRecord, FlowRecord, Outcome, Report, Requirement};
+use crate::report::{AfterRecord, EndRecord, FlowRecord, Outcome, Report, Requirement};
 
 /// Evidence lines per requirement without `--verbose`.
 const EVIDENCE: usize = 2;
@@ -143,6 +143,9 @@ impl<'a> Blocks<'a> {
             if !inside.is_empty() {
                 page.field(4, "", &format!("inside {}", inside.join(", ")));
             }
+            if let Some(after) = &flow.after {
+                broke(page, self.clock, flow, after);
+            }
             if page.verbose() {
                 page.field(4, "", &format!("{}; {}", flow.id.0, flow.attempt_reason));
             }
@@ -250,6 +253,18 @@ fn several(to: &str) -> bool {
 /// Input and frame number: `restore.pcap:118`
 pub(super) fn frame(flow: &FlowRecord) -> String {
     format!("{}:{}", flow.input, flow.first_frame)
+}
+
+/// The packets that show how a connection broke.
+fn broke(page: &mut Page, clock: &Clock, flow: &FlowRecord, after: &AfterRecord) {
+    let frames = if after.first_frame == after.last_frame {
+        format!("{}:{} {}", flow.input, after.first_frame, clock.moment(after.first))
+    } else {
+        let span = clock.span(after.first, after.last);
+        format!("{}:{} to {}, {span}", flow.input, after.first_frame, after.last_frame)
+    };
+    page.field(4, "broke", &format!("{}: {frames}", after.outcome.words()));
+    page.copyable(4, "", &after.display_filter);
 }
 
 /// `unanswered (S0)`; only TCP has connection states.

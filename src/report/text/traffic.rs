@@ -134,6 +134,9 @@ fn one(page: &mut Page, clock: &Clock, f: &FlowRecord) {
     page.field(4, "id", &f.id.0);
     page.field(4, "when", &format!("{}, {}", clock.span(f.first, f.last), frame(f)));
     page.field(4, "attempt", &format!("{}: {}", attempt(f), f.attempt_reason));
+    if let Some(after) = &f.after {
+        page.field(4, "then", &format!("{}: {}", after.outcome.words(), after.reason));
+    }
     let sides = format!(
         "{} / {} out, {} / {} back, direction by {}",
         plural(f.orig_packets, "packet"),
