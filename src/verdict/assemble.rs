@@ -16,7 +16,7 @@ use super::settle::{Settled, Settler, named_ports};
 use super::sound::{Ground, unseen_bytes};
 use super::summary;
 use super::who::Who;
-use super::{Case, exposure};
+use super::{Case, disagree, exposure, mapper};
 use std::net::SocketAddr;
 
 use crate::base::{Known, PortSet, Time};
@@ -39,6 +39,7 @@ pub(super) fn judge(case: &Case<'_>, site: &Site, ports: &PortSet, inferred: Opt
     let (seen, unrelated) = look(&who, &rules, ports, &points, &places, at);
     let joined = Joined::new(&seen);
     let settled = settle(site, &rules, &points, (&places, &joined), &seen, inferred.is_some());
+    let refused = disagree::refused(&seen);
     let judged = Judged {
         case,
         site,
@@ -48,6 +49,7 @@ pub(super) fn judge(case: &Case<'_>, site: &Site, ports: &PortSet, inferred: Opt
         joined: &joined,
         seen: &seen,
         settled: &settled,
+        refused: &refused,
         classes: classes(&joined, &seen, unrelated),
         at,
         inferred: inferred.is_some(),
@@ -140,6 +142,8 @@ fn report(j: &Judged<'_, '_>, inferred_roles: Vec<InferredRole>) -> Report {
         observation_points: points(j),
         clocks: clocks(j),
         requirements: j.settled.iter().map(|s| requirement(j, s)).collect(),
+        disagreements: disagree::disagreements(j),
+        endpoint_mapper: mapper::story(j),
         flows: j.seen.iter().filter(|s| s.class.class != Class::Unrelated).map(|s| record(j, s)).collect(),
         classes: j.classes,
         coverage: exposure::coverage(j.rules, j.settled),

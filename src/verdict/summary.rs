@@ -36,9 +36,21 @@ pub(super) fn verdict(j: &Judged<'_, '_>) -> (Verdict, Vec<String>) {
                 0 => "nothing unexpected was seen".to_owned(),
                 n => format!("{} to look at, see the warnings", words::count(n, "unexpected flow")),
             };
-            (Verdict::Pass, vec![format!("{} in view, each seen working; {odd}", words::count(n, "required row"))])
+            let reasons = vec![format!("{} in view, each seen working; {odd}", words::count(n, "required row"))];
+            (Verdict::Pass, reasons.into_iter().chain(peers_disagree(j)).collect())
         }
     }
+}
+
+/// The network did its part, and that is not all there is to know.
+fn peers_disagree(j: &Judged<'_, '_>) -> Option<String> {
+    let n = j.disagreeing().count() as u64;
+    (n > 0).then(|| {
+        format!(
+            "the network is fine, but in {} the peers disagree; see what they said below",
+            words::count(n, "connection")
+        )
+    })
 }
 
 const NO_SITE: &str = "no site was given: roles are only suggested by traffic, and nothing is claimed absent; `portwitness \
@@ -292,6 +304,10 @@ pub(super) fn warnings(j: &Judged<'_, '_>) -> Vec<Warning> {
         s.after.is_some() && s.broke().is_none() && s.class.class == Class::Expected
     });
     out.extend(broke_later(j));
+    for d in super::disagree::disagreements(j) {
+        let text = format!("the network is fine, the peers disagree: {}: {}", d.path, d.said);
+        out.push(Warning { kind: "peers_disagree".to_owned(), text, flows: d.flows });
+    }
     for e in exceptions(j).iter().filter(|e| e.state == ExceptionState::Expired) {
         let text = format!("the exception in line {} of the site had expired and was ignored: {}", e.line, e.what);
         out.push(Warning { kind: "expired_exception".to_owned(), text, flows: Vec::new() });

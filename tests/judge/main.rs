@@ -13,6 +13,7 @@
 mod after;
 mod classes;
 mod clocks;
+mod disagree;
 mod healing;
 mod hosts;
 mod operations;
