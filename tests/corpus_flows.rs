@@ -17,7 +17,7 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use portwitness::base::{InputId, Proto};
+use portwitness::base::{InputId, ProblemKind, Proto};
 use portwitness::capture::CaptureFile;
 use portwitness::flow::{End, EndPoint, FlowKey, Side};
 use portwitness::observe::{Observation, Options, observe};
@@ -189,6 +189,82 @@ fn flows_equal_the_reference() {
         }
     }
     println!("{} captures, {flows} flows, {} exceptions", all.len(), exceptions.len());
+    assert!(wrong.is_empty(), "{} captures differ:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(stale.is_empty(), "exceptions that no longer differ: {stale:?}");
+}
+
+/// ICMP errors by what they quote: how many of `icmp:3/3@192.0.2.1`.
+type Errors = BTreeMap<FlowKey, BTreeMap<String, u64>>;
+
+/// Where ICMP errors differ, and why that is right.
+const ICMP_EXCEPTIONS: &[(&str, &str)] = &[];
+
+/// Rows of the reference that ICMP errors quote, as flows that were seen and as flows of which only the quotes were.
+fn quoted(folder: &Path, name: &str) -> (Errors, BTreeMap<String, u64>) {
+    let (mut of_flows, mut stray) = (Errors::new(), BTreeMap::new());
+    for (proto, word) in [(Proto::Tcp, "tcp"), (Proto::Udp, "udp")] {
+        let text = fs::read_to_string(folder.join(format!("truth/{name}.{word}.tsv"))).unwrap();
+        let names: Vec<&str> = text.lines().next().unwrap().split('\t').collect();
+        for line in text.lines().skip(1).filter(|l| !l.is_empty()) {
+            let fields: BTreeMap<&str, &str> = names.iter().copied().zip(line.split('\t')).collect();
+            let point = |addr: &str, port: &str| EndPoint {
+                addr: fields[addr].parse().unwrap(),
+                port: fields[port].parse().unwrap(),
+            };
+            let (key, _) = FlowKey::new(proto, point("src", "sport"), point("dst", "dport"));
+            for error in fields["icmp_errs"].split([';', ',', ' ']).filter(|e| !e.is_empty()) {
+                let (what, count) = error.rsplit_once('x').unwrap();
+                let count: u64 = count.parse().unwrap();
+                if fields["state"] == "quoted_only" {
+                    *stray.entry(what.split_once('@').unwrap().0.to_owned()).or_default() += count;
+                } else {
+                    *of_flows.entry(key).or_default().entry(what.to_owned()).or_default() += count;
+                }
+            }
+        }
+    }
+    (of_flows, stray)
+}
+
+fn errors(observation: &Observation) -> Errors {
+    let mut errors = Errors::new();
+    for flow in observation.flows.iter().filter(|f| matches!(f.key.proto, Proto::Tcp | Proto::Udp)) {
+        for e in &flow.icmp {
+            let what = format!("{}:{}/{}@{}", if e.v6 { "icmpv6" } else { "icmp" }, e.ty, e.code, e.reporter);
+            *errors.entry(flow.key).or_default().entry(what).or_default() += e.count;
+        }
+    }
+    errors
+}
+
+/// ICMP errors about flows that were not seen, by `icmp:3/3`.
+fn strays(observation: &Observation) -> BTreeMap<String, u64> {
+    let of = observation.problems.iter().filter(|p| p.kind == ProblemKind::OrphanIcmp);
+    of.map(|p| (p.detail.to_lowercase().replace(' ', ":"), p.count)).collect()
+}
+
+#[test]
+fn icmp_errors_equal_the_reference_by_type_code_reporter_and_flow() {
+    let Some(folder) = corpus() else { return };
+    let exceptions: BTreeMap<&str, &str> = ICMP_EXCEPTIONS.iter().copied().collect();
+    let (mut wrong, mut stale, mut rows) = (Vec::new(), Vec::new(), 0);
+    for path in captures(&folder) {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let (truth, truth_stray) = quoted(&folder, name);
+        rows += truth.values().flat_map(BTreeMap::values).sum::<u64>() + truth_stray.values().sum::<u64>();
+        let read = read(&path, &Options::default());
+        let (own, own_stray) = read.as_ref().map(|o| (errors(o), strays(o))).unwrap_or_default();
+        // What is quoted of other protocols than TCP and UDP is a stray of ours, too.
+        let lacks = truth_stray.iter().any(|(what, n)| own_stray.get(what).is_none_or(|own| own < n));
+        match (exceptions.get(name), truth != own || lacks) {
+            (None, true) => {
+                wrong.push(format!("{name}:\n  expected {truth:?} {truth_stray:?}\n  seen     {own:?} {own_stray:?}"));
+            }
+            (Some(why), false) => stale.push(format!("{name}: {why}")),
+            _ => {}
+        }
+    }
+    assert!(rows >= 51, "{rows} ICMP errors");
     assert!(wrong.is_empty(), "{} captures differ:\n{}", wrong.len(), wrong.join("\n"));
     assert!(stale.is_empty(), "exceptions that no longer differ: {stale:?}");
 }

@@ -4,7 +4,8 @@ use super::model::{AppFacts, AppProto, Evidence, Speaks};
 use super::outcome::Outcome;
 use super::part::{Part, framed};
 use super::stream::{Piece, Stream};
-use super::{dns, http, iscsi, kerberos, ldap, ntp, rpc, smb, ssh, tls, tns};
+use super::tls_records::{self, Told};
+use super::{dns, http, iscsi, kerberos, ldap, ntp, refusal, rpc, smb, smb_session, ssh, tls, tns};
 use crate::base::WireText;
 
 /// What a recognised side said.
@@ -96,17 +97,13 @@ pub fn evidence(a: &Stream, b: &Stream) -> Evidence {
     for (side, side_a) in sides.iter().zip([true, false]) {
         evidence.facts.extend(side.found.as_ref().and_then(|f| fact(f, side_a)));
     }
-    evidence.facts.extend(smb_dialect(&sides));
-    evidence.facts.extend(iscsi_login(&sides));
-    evidence.facts.extend(of_messages(&sides));
-    let [side_a, side_b] = &sides;
-    if sides.iter().any(|s| matches!(s.found, Some(Found::DceRpc))) {
-        for (client, server) in [(side_a, side_b), (side_b, side_a)] {
-            let said = rpc::follow(&client.pieces, &server.pieces);
-            evidence.facts.extend(said.facts);
-            evidence.mapper.extend(said.answers);
-        }
-    }
+    of_tls(&sides, &mut evidence);
+    of_ssh(&sides, &mut evidence);
+    of_smb(&sides, &mut evidence);
+    of_iscsi(&sides, &mut evidence);
+    of_http(&sides, &mut evidence);
+    of_messages(&sides, &mut evidence);
+    of_rpc(&sides, &mut evidence);
     evidence.speaks = sides.map(|s| s.speaks);
     evidence
 }
@@ -114,10 +111,12 @@ pub fn evidence(a: &Stream, b: &Stream) -> Evidence {
 /// Facts that one side tells alone.
 fn fact(found: &Found, side_a: bool) -> Option<AppFacts> {
     match found {
-        Found::Tls(tls::Facts::Client { server_name }) => {
-            Some(AppFacts::TlsClient { server_name: server_name.clone() })
+        Found::Tls(tls::Facts::Client { server_name, alpn }) => {
+            Some(AppFacts::TlsClient { server_name: server_name.clone(), alpn: alpn.clone() })
         }
-        Found::Tls(tls::Facts::Server { version }) => Some(AppFacts::TlsServer { version: *version }),
+        Found::Tls(tls::Facts::Server { version, alpn }) => {
+            Some(AppFacts::TlsServer { version: *version, alpn: alpn.clone() })
+        }
         Found::Tls(tls::Facts::Alert { level, description }) => {
             Some(AppFacts::TlsAlert { side_a, level: *level, description: *description })
         }
@@ -129,10 +128,119 @@ fn fact(found: &Found, side_a: bool) -> Option<AppFacts> {
     }
 }
 
+/// Certificates and alerts behind the hellos.
+fn of_tls(sides: &[Side; 2], evidence: &mut Evidence) {
+    let told = sides.each_ref().map(|s| {
+        let piece = s.pieces.first().filter(|_| matches!(s.found, Some(Found::Tls(_))))?;
+        Some((tls_records::read(&piece.bytes), piece))
+    });
+    for (side, side_a) in told.iter().zip([true, false]) {
+        if let Some((Told { certificate: Some(c), .. }, _)) = side {
+            evidence.facts.push(AppFacts::TlsCertificate {
+                side_a,
+                subject: c.subject.clone(),
+                names: c.names.clone(),
+                issuer: c.issuer.clone(),
+                not_before: c.not_before,
+                not_after: c.not_after,
+            });
+        }
+    }
+    evidence.refuse(refusal::of_tls(told.each_ref().map(|s| s.as_ref().map(|(t, piece)| (t, *piece)))));
+}
+
+/// Why SSH ended before it began.
+fn of_ssh(sides: &[Side; 2], evidence: &mut Evidence) {
+    let ssh = |s: &Side| matches!(s.found, Some(Found::Ssh(_)));
+    let [a, b] = sides;
+    let (Some(x), Some(y)) = (a.pieces.first(), b.pieces.first()) else { return };
+    match (ssh(a), ssh(b)) {
+        (true, true) => evidence.refuse(refusal::of_ssh(x, y)),
+        // A server that is too busy says so in place of its identification.
+        (true, false) => evidence.refuse(refusal::turned_away(y, false)),
+        (false, true) => evidence.refuse(refusal::turned_away(x, true)),
+        (false, false) => {}
+    }
+}
+
+/// The dialect that the server chose, and whom and what it let in.
+fn of_smb(sides: &[Side; 2], evidence: &mut Evidence) {
+    let smb = sides.each_ref().map(|s| if let Some(Found::Smb(f)) = &s.found { Some(f) } else { None });
+    if smb.iter().all(Option::is_none) {
+        return;
+    }
+    let chosen = smb.iter().flatten().find_map(|f| f.dialect);
+    evidence.facts.extend(chosen.map(AppFacts::SmbDialect));
+    let [a, b] = sides;
+    let told = smb_session::read([a.pieces.first(), b.pieces.first()]);
+    evidence.facts.extend(told.session.map(|(status, _)| AppFacts::SmbSession { status }));
+    let named = told.shares.iter().filter(|s| !s.name.as_bytes().is_empty());
+    evidence.facts.extend(named.map(|s| AppFacts::SmbShare {
+        server: s.server.clone(),
+        share: s.name.clone(),
+        status: s.answer.map(|(status, _)| status),
+    }));
+    evidence.facts.extend(told.pipes.iter().map(|name| AppFacts::SmbPipe { name: name.clone() }));
+    if told.encrypted > 0 {
+        evidence.facts.push(AppFacts::SmbEncrypted { messages: told.encrypted });
+    }
+    evidence.refuse(told.failed().map(refusal::of_smb));
+}
+
+/// One login from both sides: names from whoever asked, the status from the answer.
+fn of_iscsi(sides: &[Side; 2], evidence: &mut Evidence) {
+    let logins = || sides.iter().filter_map(|s| if let Some(Found::Iscsi(f)) = &s.found { Some(f) } else { None });
+    if logins().next().is_none() {
+        return;
+    }
+    let text = |asks: bool, f: fn(&iscsi::Facts) -> &Option<WireText>| {
+        logins().find_map(|l| if l.asks == asks { f(l).clone() } else { None })
+    };
+    evidence.facts.push(AppFacts::IscsiLogin {
+        initiator: text(true, |f| &f.initiator),
+        target: text(true, |f| &f.target),
+        auth_offered: text(true, |f| &f.auth),
+        auth_chosen: text(false, |f| &f.auth),
+        status: logins().find_map(|l| l.status),
+    });
+    if let Some(l) = logins().find(|l| !l.targets.is_empty()) {
+        evidence.facts.push(AppFacts::IscsiTargets { names: l.targets.clone() });
+    }
+    for (side, side_a) in sides.iter().zip([true, false]) {
+        if let (Some(Found::Iscsi(l)), Some(piece)) = (&side.found, side.pieces.first())
+            && let (Some(status), Some(at)) = (l.status, piece.stamp(l.ended))
+        {
+            evidence.refuse(refusal::of_iscsi(status, at, side_a));
+        }
+    }
+}
+
+fn of_http(sides: &[Side; 2], evidence: &mut Evidence) {
+    let http = |s: &Side| matches!(s.found, Some(Found::Http(_)));
+    let [a, b] = sides;
+    if let (true, true, Some(x), Some(y)) = (http(a), http(b), a.pieces.first(), b.pieces.first()) {
+        evidence.refuse(refusal::of_http(&x.bytes, y, false));
+        evidence.refuse(refusal::of_http(&y.bytes, x, true));
+    }
+}
+
+fn of_rpc(sides: &[Side; 2], evidence: &mut Evidence) {
+    if !sides.iter().any(|s| matches!(s.found, Some(Found::DceRpc))) {
+        return;
+    }
+    let [a, b] = sides;
+    for (client, server, server_a) in [(a, b, false), (b, a, true)] {
+        let said = rpc::follow(&client.pieces, &server.pieces);
+        evidence.facts.extend(said.facts);
+        evidence.mapper.extend(said.answers);
+        evidence.refuse(said.refused.map(|(step, code, at)| refusal::of_rpc(step, code, at, server_a)));
+    }
+}
+
 /// Facts of protocols of separate messages, from both sides.
-fn of_messages(sides: &[Side; 2]) -> Vec<AppFacts> {
+fn of_messages(sides: &[Side; 2], evidence: &mut Evidence) {
     let spoken = sides.iter().find_map(|s| if let Some(Found::Spoken(p)) = &s.found { Some(*p) } else { None });
-    let Some(proto) = spoken else { return Vec::new() };
+    let Some(proto) = spoken else { return };
     let frame: fn(&[u8]) -> Option<(usize, usize)> = match proto {
         AppProto::Kerberos => kerberos::frame,
         AppProto::Tns => tns::frame,
@@ -140,17 +248,27 @@ fn of_messages(sides: &[Side; 2]) -> Vec<AppFacts> {
         _ => ldap::frame,
     };
     let [a, b] = sides.each_ref().map(|s| framed(s.pieces.first(), frame));
-    facts_of(proto, [&a, &b])
+    of_parts(proto, [&a, &b], evidence);
 }
 
-fn facts_of(proto: AppProto, sides: [&[Part<'_>]; 2]) -> Vec<AppFacts> {
+fn of_parts(proto: AppProto, sides: [&[Part<'_>]; 2], evidence: &mut Evidence) {
     match proto {
-        AppProto::Kerberos => kerberos::facts(sides),
-        AppProto::Tns => tns::facts(sides),
-        AppProto::Dns => dns::facts(sides),
-        AppProto::Ldap => ldap::facts(&ldap::done(sides)),
-        AppProto::Ntp => ntp::facts(sides),
-        _ => Vec::new(),
+        AppProto::Kerberos => {
+            evidence.facts.extend(kerberos::facts(sides));
+            evidence.refuse(refusal::of_kerberos(sides));
+        }
+        AppProto::Tns => {
+            evidence.facts.extend(tns::facts(sides));
+            evidence.refuse(refusal::of_tns(sides));
+        }
+        AppProto::Ldap => {
+            let done = ldap::done(sides);
+            evidence.facts.extend(ldap::facts(&done));
+            evidence.refuse(refusal::of_ldap(&done));
+        }
+        AppProto::Dns => evidence.facts.extend(dns::facts(sides)),
+        AppProto::Ntp => evidence.facts.extend(ntp::facts(sides)),
+        _ => {}
     }
 }
 
@@ -177,22 +295,8 @@ pub fn datagram_evidence(a: &[Part<'_>], b: &[Part<'_>]) -> Evidence {
         }
     });
     let spoken = evidence.speaks.iter().find_map(|s| if let Speaks::Known(p) = s { Some(*p) } else { None });
-    evidence.facts = spoken.map(|p| facts_of(p, [a, b])).unwrap_or_default();
+    if let Some(proto) = spoken {
+        of_parts(proto, [a, b], &mut evidence);
+    }
     evidence
-}
-
-/// The dialect that the server chose, whichever side it is.
-fn smb_dialect(sides: &[Side; 2]) -> Option<AppFacts> {
-    let chosen = sides.iter().find_map(|s| if let Some(Found::Smb(f)) = &s.found { f.dialect } else { None });
-    chosen.map(AppFacts::SmbDialect)
-}
-
-/// One login from both sides: names from whoever asked, the status from the answer.
-fn iscsi_login(sides: &[Side; 2]) -> Option<AppFacts> {
-    let logins = || sides.iter().filter_map(|s| if let Some(Found::Iscsi(f)) = &s.found { Some(f) } else { None });
-    logins().next()?;
-    let text =
-        |f: fn(&iscsi::Facts) -> &Option<WireText>| logins().find_map(|l| if l.asks { f(l).clone() } else { None });
-    let (initiator, target) = (text(|f| &f.initiator), text(|f| &f.target));
-    Some(AppFacts::IscsiLogin { initiator, target, status: logins().find_map(|l| l.status) })
 }

@@ -73,6 +73,27 @@ fn has_version(line: &[u8]) -> bool {
     end.is_none() && target.is_some_and(|t| !t.is_empty()) && (preface || matches!(version, b"HTTP/1.0" | b"HTTP/1.1"))
 }
 
+/// Whether a request line is one that only proxies get: `CONNECT`, or a whole URI (RFC 9112 section 3.2).
+pub(super) fn asks_a_proxy(bytes: &[u8]) -> bool {
+    let line = line(bytes).unwrap_or_default();
+    let target = line.split(|b| *b == b' ').nth(1).unwrap_or_default();
+    line.starts_with(b"CONNECT ") || target.starts_with(b"http://") || target.starts_with(b"https://")
+}
+
+/// Status codes of the lines that look like status lines, and where each line ends.
+pub(super) fn statuses(bytes: &[u8]) -> Vec<(u16, usize)> {
+    let mut codes = Vec::new();
+    let mut at = 0;
+    for line in bytes.split_inclusive(|b| *b == b'\n') {
+        at += line.len();
+        if matches!(status(line), Outcome::Evidence(_)) {
+            let digits = line.get(9..12).and_then(|d| std::str::from_utf8(d).ok());
+            codes.extend(digits.and_then(|d| d.parse().ok()).map(|code| (code, at - 1)));
+        }
+    }
+    codes
+}
+
 /// The first line without CR LF or LF.
 fn line(bytes: &[u8]) -> Option<&[u8]> {
     let end = bytes.iter().take(MAX_LINE).position(|b| *b == b'\n')?;
@@ -95,6 +116,14 @@ mod tests {
         assert!(known(b"RPC_IN_DATA /rpc/rpcproxy.dll?x:593 HTTP/1.1\n"));
         assert!(known(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"));
         assert_eq!(parse(b"HTTP/1.1 200"), Outcome::Evidence(Facts { line: None }));
+    }
+
+    #[test]
+    fn a_proxy_is_told_by_the_form_of_the_request() {
+        assert!(asks_a_proxy(b"CONNECT a:443 HTTP/1.1\r\n") && asks_a_proxy(b"GET http://a/ HTTP/1.1\r\n"));
+        assert!(!asks_a_proxy(b"GET /http://a HTTP/1.1\r\n"));
+        let answers = b"HTTP/1.1 407 Auth\r\nA: b\r\n\r\nHTTP/1.1 200 OK\r\n";
+        assert_eq!(statuses(answers), [(407, 18), (200, answers.len() - 1)]);
     }
 
     #[test]

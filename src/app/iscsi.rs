@@ -18,15 +18,26 @@ pub(super) struct Facts {
     pub(super) target: Option<WireText>,
     /// Status class (high byte) and detail of the response that ended the login; 0x0000 is success.
     pub(super) status: Option<u16>,
+    /// Index of that response's last byte.
+    pub(super) ended: usize,
+    /// `AuthMethod`.
+    pub(super) auth: Option<WireText>,
+    /// Names in the answer to `SendTargets`.
+    pub(super) targets: Vec<WireText>,
 }
 
 const HEADER: usize = 48;
 /// Login requests are always immediate: opcode 0x03 with the I bit.
 const REQUEST: u8 = 0x43;
 const RESPONSE: u8 = 0x23;
+/// The answer to a text request (RFC 7143 section 11.11).
+const TEXT_RESPONSE: u8 = 0x24;
 const TRANSIT: u8 = 0x80;
 const CONTINUE: u8 = 0x40;
 const FULL_FEATURE: u8 = 3;
+
+/// Target names kept.
+const MAX_TARGETS: usize = 8;
 
 /// Longest data segment during login: the default MaxRecvDataSegmentLength (RFC 7143 section 13.12).
 const MAX_DATA: usize = 8192;
@@ -95,6 +106,11 @@ fn login(bytes: &[u8], asks: bool) -> Facts {
     let mut text = Vec::new();
     let mut r = Reader::big(bytes);
     while let Some(header) = r.take(HEADER) {
+        if !asks && header.first() == Some(&TEXT_RESPONSE) {
+            let n = data_length(header).unwrap_or(0).min(r.rest().len());
+            facts.targets = targets(r.take(n).unwrap_or_default());
+            break;
+        }
         let data = data_length(header).filter(|n| *n <= MAX_DATA);
         let (Some(n), true) = (data, header.first() == Some(&opcode) && fits(header, opcode)) else { break };
         // The last PDU kept may be cut: its text counts as far as it came.
@@ -102,6 +118,7 @@ fn login(bytes: &[u8], asks: bool) -> Facts {
         text.extend_from_slice(r.take(n_here).unwrap_or_default());
         if !asks && facts.status.is_none() {
             facts.status = ending(header);
+            facts.ended = (bytes.len() - r.rest().len()).saturating_sub(1);
         }
         // Data segments are padded to four bytes.
         if n_here < n || r.skip(n.next_multiple_of(4) - n).is_none() {
@@ -110,6 +127,7 @@ fn login(bytes: &[u8], asks: bool) -> Facts {
     }
     facts.initiator = value(&text, b"InitiatorName=");
     facts.target = value(&text, b"TargetName=");
+    facts.auth = value(&text, b"AuthMethod=");
     facts
 }
 
@@ -119,6 +137,12 @@ fn ending(header: &[u8]) -> Option<u16> {
     let status = Reader::big(header.get(36..)?).u16()?;
     let done = flags & TRANSIT != 0 && flags & 3 == FULL_FEATURE;
     (status >> 8 != 0 || done).then_some(status)
+}
+
+/// Targets in the answer to `SendTargets` (RFC 7143 appendix C).
+fn targets(text: &[u8]) -> Vec<WireText> {
+    let names = text.split(|b| *b == 0).filter_map(|pair| pair.strip_prefix(b"TargetName="));
+    names.take(MAX_TARGETS).map(WireText::new).collect()
 }
 
 /// The value of a key, where its terminating NUL was captured.
@@ -174,6 +198,16 @@ pub(super) mod tests {
         assert_eq!(found(&response(0)).status, Some(0));
         assert_eq!(found(&pdu(RESPONSE, 4, 0, b"AuthMethod=CHAP\0")).status, None);
         assert_eq!(found(&pdu(RESPONSE, 0, 0x0201, b"")).status, Some(0x0201));
+    }
+
+    #[test]
+    fn the_method_of_authentication_and_discovered_targets_are_told() {
+        let offer = pdu(REQUEST, 0x81, 0, b"InitiatorName=iqn.a\0AuthMethod=CHAP,None\0");
+        assert_eq!(found(&offer).auth.unwrap().terminal(), "CHAP,None");
+        let list = pdu(TEXT_RESPONSE, 0x80, 0, b"TargetName=iqn.b\0TargetAddress=10.0.0.1:3260,1\0TargetName=iqn.c\0");
+        let told = found(&[response(0), list].concat());
+        let names: Vec<_> = told.targets.iter().map(WireText::terminal).collect();
+        assert_eq!((names, told.ended), (vec!["iqn.b".to_owned(), "iqn.c".to_owned()], response(0).len() - 1));
     }
 
     #[test]

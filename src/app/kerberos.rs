@@ -19,15 +19,22 @@ const AS_REQ: u8 = 0x6a;
 const AS_REP: u8 = 0x6b;
 const TGS_REQ: u8 = 0x6c;
 const TGS_REP: u8 = 0x6d;
-pub(super) const ERROR: u8 = 0x7e;
+const ERROR: u8 = 0x7e;
 
 /// A message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Message {
-    pub(super) tag: u8,
-    pub(super) realm: Option<WireText>,
-    pub(super) service: Option<WireText>,
+    tag: u8,
+    realm: Option<WireText>,
+    service: Option<WireText>,
     pub(super) error: Option<u32>,
+}
+
+impl Message {
+    /// Whether it comes from the key distribution centre.
+    pub(super) const fn is_answer(&self) -> bool {
+        matches!(self.tag, AS_REP | TGS_REP | ERROR)
+    }
 }
 
 /// Recognises a datagram.

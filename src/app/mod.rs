@@ -20,18 +20,23 @@ mod ntp;
 mod outcome;
 mod part;
 mod reader;
+mod refusal;
 mod rpc;
 mod smb;
+mod smb_session;
 mod ssh;
+mod ssh_packets;
 mod stream;
 mod summary;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod tls_records;
 mod tns;
+mod x509;
 
 pub use evidence::{datagram_evidence, evidence, opening};
-pub use model::{AppFacts, AppProto, Evidence, LdapOperation, MapperAnswer, Speaks};
+pub use model::{AppFacts, AppProto, Evidence, LdapOperation, MapperAnswer, Refusal, RefusalStep, Speaks};
 pub use outcome::Outcome;
 pub use part::Part;
 pub use rpc::interface_name;

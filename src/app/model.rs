@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::{Stamp, WireText};
+use crate::base::{Stamp, Time, WireText};
 
 /// Application protocols that are recognised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
@@ -97,14 +97,57 @@ pub enum AppFacts {
     TlsClient {
         /// Server name asked for.
         server_name: Option<WireText>,
+        /// Application protocols offered, the first few (RFC 7301).
+        alpn: Vec<WireText>,
     },
     /// TLS ServerHello.
     TlsServer {
         /// Negotiated version as on the wire, 0x0304 for TLS 1.3.
         version: u16,
+        /// Application protocol chosen; encrypted in TLS 1.3.
+        alpn: Option<WireText>,
+    },
+    /// A side's own certificate, where it passed in the clear: TLS 1.2 and before.
+    TlsCertificate {
+        /// Of the side that sent it: true for `key.ends[0]`.
+        side_a: bool,
+        /// Common name of the subject, else its organization.
+        subject: Option<WireText>,
+        /// Alternative names and addresses, the first few.
+        names: Vec<WireText>,
+        /// Common name of the issuer, else its organization.
+        issuer: Option<WireText>,
+        /// Beginning of its validity.
+        not_before: Option<Time>,
+        /// End of its validity.
+        not_after: Option<Time>,
     },
     /// SMB dialect the server chose, as on the wire (0x0311), 0 for SMB 1.
     SmbDialect(u16),
+    /// How the last SMB session setup ended.
+    SmbSession {
+        /// NT status, 0 for success (MS-ERREF section 2.3.1).
+        status: u32,
+    },
+    /// A share asked for.
+    SmbShare {
+        /// Host part of its path.
+        server: WireText,
+        /// Name: `ADMIN$`.
+        share: WireText,
+        /// NT status of the answer, where it was seen.
+        status: Option<u32>,
+    },
+    /// A named pipe opened: remote procedure calls inside SMB.
+    SmbPipe {
+        /// Name: `svcctl`.
+        name: WireText,
+    },
+    /// SMB messages that are encrypted: what they ask for cannot be read.
+    SmbEncrypted {
+        /// How many among the first bytes.
+        messages: u32,
+    },
     /// A DCE/RPC bind for an interface.
     RpcBind {
         /// Interface UUID, lower case.
@@ -118,6 +161,10 @@ pub enum AppFacts {
         initiator: Option<WireText>,
         /// Target asked for.
         target: Option<WireText>,
+        /// `AuthMethod` offered by the initiator: `CHAP,None`.
+        auth_offered: Option<WireText>,
+        /// `AuthMethod` chosen by the target.
+        auth_chosen: Option<WireText>,
         /// Status class and detail of the final login response (RFC 7143 section 11.13.5): 0x0000 is success.
         status: Option<u16>,
     },
@@ -129,6 +176,11 @@ pub enum AppFacts {
         level: u8,
         /// E.g. 40: handshake failure.
         description: u8,
+    },
+    /// Targets that a discovery session was told of.
+    IscsiTargets {
+        /// Their names, the first few.
+        names: Vec<WireText>,
     },
     /// An HTTP request or status line, without its line end.
     Http {
@@ -155,6 +207,13 @@ pub enum AppFacts {
         interface: Option<String>,
         /// Status as on the wire; 0x16c9a0d6 is "not registered" (C706 appendix E).
         status: u32,
+    },
+    /// An endpoint-mapper answer that names a pipe and no port: the calls go inside SMB.
+    MapperPipe {
+        /// Interface the answer is for, UUID in lower case.
+        interface: String,
+        /// Pipe, as in the answer.
+        pipe: WireText,
     },
     /// A connection to an Oracle database asked for.
     Tns {
@@ -216,12 +275,20 @@ impl AppFacts {
     pub const fn proto(&self) -> AppProto {
         match self {
             Self::Ssh { .. } => AppProto::Ssh,
-            Self::TlsClient { .. } | Self::TlsServer { .. } | Self::TlsAlert { .. } => AppProto::Tls,
-            Self::SmbDialect(_) => AppProto::Smb,
-            Self::RpcBind { .. } | Self::RpcAuth { .. } | Self::MapperSealed { .. } | Self::MapperRefused { .. } => {
-                AppProto::DceRpc
+            Self::TlsClient { .. } | Self::TlsServer { .. } | Self::TlsAlert { .. } | Self::TlsCertificate { .. } => {
+                AppProto::Tls
             }
-            Self::IscsiLogin { .. } => AppProto::Iscsi,
+            Self::SmbDialect(_)
+            | Self::SmbSession { .. }
+            | Self::SmbShare { .. }
+            | Self::SmbPipe { .. }
+            | Self::SmbEncrypted { .. } => AppProto::Smb,
+            Self::RpcBind { .. }
+            | Self::RpcAuth { .. }
+            | Self::MapperSealed { .. }
+            | Self::MapperRefused { .. }
+            | Self::MapperPipe { .. } => AppProto::DceRpc,
+            Self::IscsiLogin { .. } | Self::IscsiTargets { .. } => AppProto::Iscsi,
             Self::Http { .. } => AppProto::Http,
             Self::Tns { .. } => AppProto::Tns,
             Self::Kerberos { .. } => AppProto::Kerberos,
@@ -245,6 +312,82 @@ pub struct MapperAnswer {
     pub port: u16,
 }
 
+/// What was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusalStep {
+    /// A fatal TLS alert in the clear.
+    TlsAlert,
+    /// An SSH disconnect before keys, or a server that was too busy to begin.
+    SshDisconnect,
+    /// SSH offers without a common method.
+    SshAlgorithms,
+    /// SMB dialects or settings.
+    SmbNegotiate,
+    /// Signing in to SMB.
+    SmbSession,
+    /// An SMB share.
+    SmbShare,
+    /// An iSCSI login.
+    IscsiLogin,
+    /// A whole DCE/RPC association.
+    RpcBind,
+    /// Every interface a DCE/RPC client asked for.
+    RpcContext,
+    /// A remote procedure call, by a fault.
+    RpcCall,
+    /// A connection to an Oracle database.
+    TnsConnect,
+    /// A Kerberos ticket.
+    Kerberos,
+    /// Signing in to LDAP.
+    LdapBind,
+    /// TLS on an LDAP connection.
+    LdapStartTls,
+    /// A request through an HTTP proxy.
+    HttpProxy,
+}
+
+/// One peer would not go on with the other, before work began. The network had carried what they said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// The protocol it was said in.
+    pub proto: AppProto,
+    /// What was refused.
+    pub step: RefusalStep,
+    /// The side that said so: true for `key.ends[0]`; `None` where it follows from what both said.
+    pub side_a: Option<bool>,
+    /// Code as on the wire: alert, reason, status.
+    pub code: u32,
+    /// Its usual name.
+    pub name: Option<String>,
+    /// What was asked for, or the words of the side that refused.
+    pub text: Option<WireText>,
+    /// The frame that brought it.
+    pub at: Stamp,
+}
+
+impl Refusal {
+    /// Code and name, short: `0xc000006d STATUS_LOGON_FAILURE`. Everything from the wire is escaped.
+    pub fn short(&self) -> String {
+        let code = match self.step {
+            RefusalStep::SmbNegotiate | RefusalStep::SmbSession | RefusalStep::SmbShare | RefusalStep::RpcCall => {
+                format!("0x{:08x}", self.code)
+            }
+            RefusalStep::IscsiLogin => format!("0x{:04x}", self.code),
+            RefusalStep::TnsConnect => format!("ORA-{:05}", self.code),
+            RefusalStep::TlsAlert => format!("alert {}", self.code),
+            RefusalStep::SshAlgorithms => {
+                let what = self.text.as_ref().map(WireText::terminal).unwrap_or_default();
+                return format!("no common {what} method");
+            }
+            _ => self.code.to_string(),
+        };
+        let name = self.name.as_ref().map(|n| WireText::new(n.as_bytes()).terminal());
+        name.map_or_else(|| code.clone(), |n| format!("{code} {n}"))
+    }
+}
+
 /// All that payload said about a flow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
@@ -254,12 +397,20 @@ pub struct Evidence {
     pub facts: Vec<AppFacts>,
     /// Endpoint-mapper answers, in the order of their requests. The asking side is the peer of the answering one.
     pub mapper: Vec<MapperAnswer>,
+    /// Where one peer would not go on with the other.
+    #[serde(default)]
+    pub refusal: Option<Refusal>,
 }
 
 impl Evidence {
     /// Nothing seen.
     pub const fn none() -> Self {
-        Self { speaks: [Speaks::Nothing, Speaks::Nothing], facts: Vec::new(), mapper: Vec::new() }
+        Self { speaks: [Speaks::Nothing, Speaks::Nothing], facts: Vec::new(), mapper: Vec::new(), refusal: None }
+    }
+
+    /// Keeps the first refusal that is found.
+    pub(super) fn refuse(&mut self, found: Option<Refusal>) {
+        self.refusal = self.refusal.take().or(found);
     }
 
     /// Whether some side was seen to speak `proto`, and none another known protocol. Facts count also where the stream's start was

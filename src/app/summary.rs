@@ -1,6 +1,6 @@
 //! One line for people.
 
-use super::model::{AppFacts, AppProto, Evidence, LdapOperation, Speaks};
+use super::model::{AppFacts, AppProto, Evidence, LdapOperation, Refusal, RefusalStep, Speaks};
 use super::rpc::interface_name;
 use super::{codes, dns};
 use crate::base::WireText;
@@ -26,6 +26,9 @@ impl Evidence {
                 AppProto::Dns => self.dns(),
                 AppProto::Ntp => self.ntp(),
             });
+        }
+        if let (Some(last), Some(refusal)) = (parts.last_mut(), self.refusal.as_ref().filter(|r| !is_told(r))) {
+            last.push_str(&format!(", refused: {}", refusal.short()));
         }
         if self.speaks.contains(&Speaks::Other) {
             parts.push("no protocol known here".into());
@@ -75,14 +78,22 @@ impl Evidence {
     fn tls(&self) -> String {
         let mut text = "TLS".to_owned();
         for fact in &self.facts {
-            if let AppFacts::TlsServer { version } = fact {
+            if let AppFacts::TlsServer { version, .. } = fact {
                 text.push_str(&format!(" {}", tls_version(*version)));
             }
         }
         for fact in &self.facts {
             match fact {
-                AppFacts::TlsClient { server_name: Some(name) } => text.push_str(&format!(" for {}", name.terminal())),
-                AppFacts::TlsAlert { description, .. } => text.push_str(&format!(", alert {description}")),
+                AppFacts::TlsClient { server_name: Some(name), .. } => {
+                    text.push_str(&format!(" for {}", name.terminal()));
+                }
+                AppFacts::TlsCertificate { subject, names, .. } => {
+                    let shown = subject.as_ref().or(names.first()).map(WireText::terminal).unwrap_or_default();
+                    text = with(&text, ", certificate of ", &shown, "");
+                }
+                AppFacts::TlsAlert { description, .. } if self.refusal.is_none() => {
+                    text.push_str(&format!(", alert {description}"));
+                }
                 _ => {}
             }
         }
@@ -91,7 +102,21 @@ impl Evidence {
 
     fn smb(&self) -> String {
         let dialect = self.facts.iter().find_map(|f| if let AppFacts::SmbDialect(d) = f { Some(*d) } else { None });
-        with("SMB", " ", &dialect.map(smb_dialect).unwrap_or_default(), "")
+        let mut text = with("SMB", " ", &dialect.map(smb_dialect).unwrap_or_default(), "");
+        let shares = self.facts.iter().filter_map(|f| match f {
+            AppFacts::SmbShare { share, .. } => Some(share.terminal()),
+            _ => None,
+        });
+        text = with(&text, ", share ", &list(shares.collect()), "");
+        let pipes = self
+            .facts
+            .iter()
+            .filter_map(|f| if let AppFacts::SmbPipe { name } = f { Some(name.terminal()) } else { None });
+        text = with(&text, ", pipe ", &list(pipes.collect()), "");
+        if self.facts.iter().any(|f| matches!(f, AppFacts::SmbEncrypted { .. })) {
+            text.push_str(", encrypted");
+        }
+        text
     }
 
     fn rpc(&self) -> String {
@@ -108,6 +133,9 @@ impl Evidence {
         text = with(&text, ", gave out ", &list(given.collect()), "");
         for fact in &self.facts {
             match fact {
+                AppFacts::MapperPipe { interface, pipe } => {
+                    text.push_str(&format!(", gave out pipe {} for {}", pipe.terminal(), named(interface)));
+                }
                 AppFacts::MapperSealed { answers } => text.push_str(&format!(", {answers} answers encrypted")),
                 AppFacts::MapperRefused { interface, status } => {
                     let what = interface.as_deref().map_or_else(|| "an interface".into(), named);
@@ -201,12 +229,14 @@ impl Evidence {
     fn iscsi(&self) -> String {
         let mut text = "iSCSI".to_owned();
         for fact in &self.facts {
-            if let AppFacts::IscsiLogin { initiator, target, status } = fact {
+            if let AppFacts::IscsiLogin { initiator, target, status, auth_offered, auth_chosen } = fact {
                 text.push_str(" login");
                 if let Some(name) = target.as_ref().or(initiator.as_ref()) {
                     let to = if target.is_some() { "to" } else { "of" };
                     text.push_str(&format!(" {to} {}", name.terminal()));
                 }
+                let auth = auth_chosen.as_ref().or(auth_offered.as_ref()).filter(|a| a.as_bytes() != b"None");
+                text = with(&text, " with ", &auth.map(WireText::terminal).unwrap_or_default(), "");
                 match status {
                     Some(0) => text.push_str(" accepted"),
                     Some(s) if s >> 8 == 1 => text.push_str(&format!(" redirected (0x{s:04x})")),
@@ -217,6 +247,19 @@ impl Evidence {
         }
         text
     }
+}
+
+/// Whether the protocol's own part of the line says the refusal already.
+const fn is_told(r: &Refusal) -> bool {
+    matches!(
+        r.step,
+        RefusalStep::IscsiLogin
+            | RefusalStep::TnsConnect
+            | RefusalStep::Kerberos
+            | RefusalStep::LdapBind
+            | RefusalStep::LdapStartTls
+            | RefusalStep::HttpProxy
+    )
 }
 
 /// `text`, and where there is `more`, that between `open` and `close`.

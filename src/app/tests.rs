@@ -25,6 +25,10 @@ fn samples() -> Vec<(Speaks, Vec<u8>)> {
         known(P::Smb, [vec![0x82, 0, 0, 0], smb::tests::negotiate(Some(0x0210))].concat()),
         known(P::DceRpc, [w.bind(Some((6, 32))), w.request(2, 1, 3)].concat()),
         known(P::DceRpc, [w.bind_ack(), w.mapped(2, &[49154])].concat()),
+        known(P::Tls, [tls::tests::server_hello(), tls_records::tests::certificate_records(300)].concat()),
+        known(P::Ssh, [ssh_packets::tests::offer("a", "b", "c"), ssh_packets::tests::leave(2, "x")].concat()),
+        known(P::Smb, [smb::tests::negotiate(None), smb_session::tests::client("ADMIN$")].concat()),
+        known(P::Smb, [smb::tests::negotiate(Some(0x0311)), smb_session::tests::server(0, 0xc000_0022)].concat()),
         known(P::Iscsi, iscsi::tests::request()),
         known(P::Iscsi, iscsi::tests::response(0)),
         known(P::Http, b"CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n".to_vec()),
@@ -143,6 +147,67 @@ fn datagrams_say_what_was_spoken_and_a_cut_one_never_says_another() {
         }
     }
     assert_eq!(datagram_evidence(&whole(b"\x08\0\0\0\x12\xb5\0\0"), &[]).speaks, [Speaks::Other, Speaks::Nothing]);
+}
+
+#[test]
+fn what_ended_a_conversation_before_work_is_told_with_its_code_and_who_said_it() {
+    let hello = tls::tests::client_hello("vbr.example", 500);
+    let ssh = ssh_packets::tests::offer;
+    let refused = |a: &[u8], b: &[u8]| {
+        let e = evidence(&from_start(&[a]), &from_start(&[b]));
+        e.refusal.map(|r| (r.step, r.side_a, r.short()))
+    };
+    let fatal = [21, 3, 3, 0, 2, 2, 48];
+    let server = [tls::tests::server_hello(), tls_records::tests::certificate_records(500)].concat();
+    let client = [hello.clone(), fatal.to_vec()].concat();
+    let said = |step, side_a, text: &str| Some((step, side_a, text.to_owned()));
+    use RefusalStep as R;
+    assert_eq!(refused(&client, &server), said(R::TlsAlert, Some(true), "alert 48 unknown_ca"));
+    assert_eq!(refused(&hello, &fatal), said(R::TlsAlert, Some(false), "alert 48 unknown_ca"));
+    assert_eq!(refused(&hello, &[21, 3, 3, 0, 2, 1, 0]), None, "close_notify");
+    let (new, old) =
+        (ssh("curve25519-sha256", "aes128-ctr", "x"), ssh("diffie-hellman-group1-sha1", "aes128-ctr", "x"));
+    assert_eq!(refused(&new, &old), said(R::SshAlgorithms, None, "no common key exchange method"));
+    let leaves = [new.clone(), ssh_packets::tests::leave(2, "bye")].concat();
+    assert_eq!(refused(&new, &leaves), said(R::SshDisconnect, Some(false), "2 PROTOCOL_ERROR"));
+    assert_eq!(refused(&new, &[new.clone(), ssh_packets::tests::leave(11, "")].concat()), None, "it just left");
+    let busy = b"Exceeded MaxStartups\r\n";
+    assert_eq!(refused(&new, busy), said(R::SshDisconnect, Some(false), "12 TOO_MANY_CONNECTIONS"));
+    let (iscsi_request, denied) = (iscsi::tests::request(), iscsi::tests::response(0x0201));
+    assert_eq!(refused(&denied, &iscsi_request), said(R::IscsiLogin, Some(true), "0x0201 authentication failure"));
+    assert_eq!(refused(&iscsi::tests::response(0x0101), &iscsi_request), None, "sent elsewhere");
+    let (tns, no) = (tns::tests::connect(), tns::tests::refuse("12514"));
+    let text = "ORA-12514 the listener does not know the service";
+    assert_eq!(refused(&tns, &no), said(R::TnsConnect, Some(false), text));
+    let (bind, no, yes) = (ldap::tests::bind(1), ldap::tests::bound(1, 49), ldap::tests::bound(1, 0));
+    assert_eq!(refused(&bind, &no), said(R::LdapBind, Some(false), "49 invalidCredentials"));
+    assert_eq!(refused(&bind, &yes), None);
+    assert_eq!(refused(&bind, &ldap::tests::bound(1, 14)), None, "the bind goes on");
+    let proxied = b"CONNECT repo.example:443 HTTP/1.1\r\n\r\n";
+    assert_eq!(refused(proxied, b"HTTP/1.1 403 Forbidden\r\n"), said(R::HttpProxy, Some(false), "403 Forbidden"));
+    assert_eq!(refused(proxied, b"HTTP/1.1 407 x\r\n\r\nHTTP/1.1 200 OK\r\n"), None, "it signed in");
+    assert_eq!(refused(b"GET / HTTP/1.1\r\n", b"HTTP/1.1 403 Forbidden\r\n"), None, "no proxy, and its own affair");
+}
+
+#[test]
+fn smb_and_kerberos_refusals_are_told_and_their_ordinary_steps_are_not() {
+    let client = [smb::tests::negotiate(None), smb_session::tests::client("ADMIN$")].concat();
+    let smb = |session, share| {
+        let server = [smb::tests::negotiate(Some(0x0311)), smb_session::tests::server(session, share)].concat();
+        let e = evidence(&from_start(&[&client]), &from_start(&[&server]));
+        (e.refusal.as_ref().map(Refusal::short), e.summary())
+    };
+    assert_eq!(smb(0, 0), (None, "SMB 3.1.1, share IPC$, ADMIN$, pipe svcctl".to_owned()));
+    let (short, summary) = smb(0xc000_006d, 0);
+    assert_eq!(short.unwrap(), "0xc000006d STATUS_LOGON_FAILURE");
+    assert_eq!(summary, "SMB 3.1.1, share IPC$, ADMIN$, refused: 0xc000006d STATUS_LOGON_FAILURE");
+    assert_eq!(smb(0, 0xc000_0022).0.unwrap(), "0xc0000022 STATUS_ACCESS_DENIED");
+    let kerberos = |code| {
+        let (q, e) = (kerberos::tests::request(), kerberos::tests::error(code));
+        datagram_evidence(&whole(&q), &whole(&e)).refusal.map(|r| r.short())
+    };
+    assert_eq!(kerberos(25), None, "preauthentication is always asked for");
+    assert_eq!(kerberos(37).unwrap(), "37 KRB_AP_ERR_SKEW");
 }
 
 #[test]

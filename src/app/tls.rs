@@ -20,11 +20,15 @@ pub(super) enum Facts {
     Client {
         /// The server name asked for.
         server_name: Option<WireText>,
+        /// Application protocols offered.
+        alpn: Vec<WireText>,
     },
     /// A whole ServerHello or HelloRetryRequest.
     Server {
         /// The version chosen, as on the wire: 0x0304 for TLS 1.3.
         version: u16,
+        /// Application protocol chosen, where it is said in the clear.
+        alpn: Option<WireText>,
     },
     /// An alert in clear (RFC 8446 section 6).
     Alert {
@@ -51,6 +55,10 @@ const MAX_HELLO: usize = 1 << 17;
 /// Extension numbers (IANA "TLS ExtensionType Values").
 const SERVER_NAME: u16 = 0;
 const SUPPORTED_VERSIONS: u16 = 43;
+const ALPN: u16 = 16;
+
+/// Application protocols kept.
+const MAX_ALPN: usize = 4;
 
 /// Recognises a hello or alert at the start of one side's bytes.
 pub(super) fn parse(bytes: &[u8]) -> Outcome<Facts> {
@@ -161,18 +169,32 @@ fn facts(message: &[u8], length: usize) -> Facts {
 
 fn client(body: &[u8]) -> Option<Facts> {
     let (_, hello) = parse_tls_handshake_client_hello(body).ok()?;
+    let alpn = alpn(hello.ext.unwrap_or_default());
     let names = extension(hello.ext.unwrap_or_default(), SERVER_NAME).and_then(|e| {
         let (_, names) = parse_tls_extension_sni_content(e).ok()?;
         if let TlsExtension::SNI(names) = names { Some(names) } else { None }
     });
     let name = names.unwrap_or_default().into_iter().find(|(kind, _)| *kind == SNIType::HostName);
-    Some(Facts::Client { server_name: name.map(|(_, n)| WireText::new(n)) })
+    Some(Facts::Client { server_name: name.map(|(_, n)| WireText::new(n)), alpn })
 }
 
 fn server(body: &[u8]) -> Option<Facts> {
     let (_, hello) = parse_tls_handshake_server_hello(body).ok()?;
     let chosen = extension(hello.ext.unwrap_or_default(), SUPPORTED_VERSIONS).and_then(|e| Reader::big(e).u16());
-    Some(Facts::Server { version: chosen.unwrap_or(hello.version.0) })
+    let alpn = alpn(hello.ext.unwrap_or_default()).into_iter().next();
+    Some(Facts::Server { version: chosen.unwrap_or(hello.version.0), alpn })
+}
+
+/// Names of application protocols (RFC 7301 section 3.1): a list behind its length, each name behind its own.
+fn alpn(extensions: &[u8]) -> Vec<WireText> {
+    let mut names = Vec::new();
+    let Some(body) = extension(extensions, ALPN) else { return names };
+    let mut r = Reader::big(body);
+    let _ = r.u16();
+    while let Some(name) = r.u8().and_then(|n| r.take(usize::from(n))).filter(|_| names.len() < MAX_ALPN) {
+        names.push(WireText::new(name));
+    }
+    names
 }
 
 /// The body of the first extension of a kind. Walked here, so that one malformed extension does not hide those after it.
@@ -211,7 +233,9 @@ pub(super) mod tests {
     /// A ClientHello for `name`, cut into records of `fragment` bytes.
     pub(in crate::app) fn client_hello(name: &str, fragment: usize) -> Vec<u8> {
         let sni = sized(2, &[&[0][..], &sized(2, name.as_bytes())].concat());
-        let extensions = [ext(0x2a2a, b""), ext(22, b"odd"), ext(SERVER_NAME, &sni), ext(43, &[2, 3, 4])].concat();
+        let alpn = sized(2, &[&sized(1, b"h2")[..], &sized(1, b"http/1.1")].concat());
+        let extensions =
+            [ext(0x2a2a, b""), ext(22, b"odd"), ext(SERVER_NAME, &sni), ext(ALPN, &alpn), ext(43, &[2, 3, 4])].concat();
         let body = [&[3, 3][..], &[7; 32], &[0], &sized(2, &[0x13, 1]), &[1, 0], &sized(2, &extensions)].concat();
         records(&handshake(CLIENT_HELLO, &body), fragment)
     }
@@ -224,7 +248,8 @@ pub(super) mod tests {
 
     #[test]
     fn the_name_is_found_however_the_hello_is_split() {
-        let expected = Facts::Client { server_name: Some(WireText::new(b"vbr.example")) };
+        let alpn = vec![WireText::new(b"h2"), WireText::new(b"http/1.1")];
+        let expected = Facts::Client { server_name: Some(WireText::new(b"vbr.example")), alpn };
         for fragment in [1, 2, 5, 7, 64, 1000] {
             let mut bytes = client_hello("vbr.example", fragment);
             bytes.extend_from_slice(b"\x14\x03\x03\x00\x01\x01");
@@ -234,10 +259,10 @@ pub(super) mod tests {
 
     #[test]
     fn a_server_hello_says_the_version_of_its_extension() {
-        assert_eq!(parse(&server_hello()), Outcome::Evidence(Facts::Server { version: 0x0304 }));
+        assert_eq!(parse(&server_hello()), Outcome::Evidence(Facts::Server { version: 0x0304, alpn: None }));
         let old = [&[3, 1][..], &[9; 32], &[0, 0, 0x2f, 0]].concat();
         let old = records(&handshake(SERVER_HELLO, &old), 1000);
-        assert_eq!(parse(&old), Outcome::Evidence(Facts::Server { version: 0x0301 }));
+        assert_eq!(parse(&old), Outcome::Evidence(Facts::Server { version: 0x0301, alpn: None }));
     }
 
     #[test]

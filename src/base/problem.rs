@@ -46,6 +46,9 @@ pub enum ProblemKind {
     Undecoded,
     /// Encapsulation between hosts that hides what is inside.
     Opaque,
+    /// Frames whose packet could not be read at all, encrypted or in an encapsulation that is not decoded: not even its
+    /// addresses are known.
+    HiddenFrames,
     /// More VLAN tags or extension headers than are followed.
     TooDeep,
     /// Later fragments whose first one was not seen: their ports are unknown.
@@ -75,6 +78,8 @@ pub struct Forbids {
     pub absence: bool,
     /// The verdict may not be `pass`.
     pub pass: bool,
+    /// Each counts like a packet that was lost: enough of them for a session, and `missing` may not be claimed.
+    pub like_loss: bool,
 }
 
 impl ProblemKind {
@@ -86,7 +91,8 @@ impl ProblemKind {
             K::UnsupportedLinkType | K::UnknownInterface | K::TimeOutOfRange | K::TimeAssumed => (true, true, false),
             K::StoreOverflow | K::Evicted | K::SavedIncomplete => (true, true, false),
             K::InputUnreadable => (true, true, true),
-            K::PacketMalformed
+            K::HiddenFrames
+            | K::PacketMalformed
             | K::PacketTruncated
             | K::Undecoded
             | K::Opaque
@@ -99,7 +105,8 @@ impl ProblemKind {
             | K::DuplicateInput
             | K::RepeatedPackets => (false, false, false),
         };
-        Forbids { later_absence, absence, pass }
+        let like_loss = matches!(self, K::HiddenFrames | K::PacketTruncated);
+        Forbids { later_absence, absence, pass, like_loss }
     }
 
     /// The kind in words.
@@ -119,6 +126,7 @@ impl ProblemKind {
             K::PacketTruncated => "header cut by the capture length",
             K::Undecoded => "protocol not decoded",
             K::Opaque => "encapsulation that hides its contents",
+            K::HiddenFrames => "frames whose packet could not be read",
             K::TooDeep => "more nested headers than are followed",
             K::OrphanFragments => "fragments without their first part",
             K::OrphanIcmp => "ICMP errors about flows that were not seen",

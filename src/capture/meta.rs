@@ -286,10 +286,11 @@ impl InterfaceMeta {
         self.statistics.and_then(|(s, _)| s.ifdrop)
     }
 
-    /// Where every packet counted the drops before it, their sum stands in for a counter.
+    /// Where every packet counted the drops before it, their sum stands in for a counter; where only those say so that had
+    /// any before them, it is known that there were at least so many.
     fn kernel(&self) -> Option<u64> {
-        let every = (self.packets > 0 && self.counted == self.packets).then_some(self.dropped);
-        self.statistics.and_then(|(s, _)| s.osdrop).or(every)
+        let counted = (self.packets > 0 && self.counted == self.packets || self.dropped > 0).then_some(self.dropped);
+        self.statistics.and_then(|(s, _)| s.osdrop).max(counted)
     }
 }
 

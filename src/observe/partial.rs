@@ -92,7 +92,11 @@ impl Partial {
     fn long(&mut self, frame: &Frame<'_>) {
         let decoded = packet::decode_along(frame, &self.trail);
         if let Some(issue) = &decoded.issue {
-            self.problem(issue.problem(frame));
+            let mut problem = issue.problem(frame);
+            if decoded.packet.is_none() && matches!(issue.kind, ProblemKind::Opaque | ProblemKind::Undecoded) {
+                problem.kind = ProblemKind::HiddenFrames;
+            }
+            self.problem(problem);
         }
         if let Some(packet) = &decoded.packet {
             let at = Stamp { time: frame.time, at: FrameRef { input: frame.input, frame: frame.number } };

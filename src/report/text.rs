@@ -3,6 +3,7 @@
 
 mod captures;
 pub mod diff;
+mod mapper;
 mod moment;
 mod page;
 mod requirements;
@@ -52,12 +53,14 @@ pub fn render(report: &Report, style: &Style) -> String {
     }
     let blocks = requirements::Blocks::new(report, &clock);
     blocks.failing(&mut page);
+    requirements::disagreements(&mut page, report, &clock);
     requirements::table(&mut page, report);
     blocks.harmless(&mut page);
     blocks.open(&mut page);
     if style.verbose {
         blocks.satisfied(&mut page);
     }
+    mapper::story(&mut page, report);
     traffic::unexpected(&mut page, report, &clock);
     traffic::ambiguous(&mut page, report, &clock);
     traffic::related(&mut page, report);

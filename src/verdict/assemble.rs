@@ -2,6 +2,7 @@
 
 use super::classify::{Classifier, overlaps_window};
 use super::expand::expand;
+use super::hidden;
 use super::joined::Joined;
 use super::judged::Judged;
 use super::places::{How, Link, Places};
@@ -15,7 +16,7 @@ use super::settle::{Settled, Settler, named_ports};
 use super::sound::{Ground, unseen_bytes};
 use super::summary;
 use super::who::Who;
-use super::{Case, exposure};
+use super::{Case, disagree, exposure, mapper};
 use std::net::SocketAddr;
 
 use crate::base::{Known, PortSet, Time};
@@ -38,6 +39,7 @@ pub(super) fn judge(case: &Case<'_>, site: &Site, ports: &PortSet, inferred: Opt
     let (seen, unrelated) = look(&who, &rules, ports, &points, &places, at);
     let joined = Joined::new(&seen);
     let settled = settle(site, &rules, &points, (&places, &joined), &seen, inferred.is_some());
+    let refused = disagree::refused(&seen);
     let judged = Judged {
         case,
         site,
@@ -47,6 +49,7 @@ pub(super) fn judge(case: &Case<'_>, site: &Site, ports: &PortSet, inferred: Opt
         joined: &joined,
         seen: &seen,
         settled: &settled,
+        refused: &refused,
         classes: classes(&joined, &seen, unrelated),
         at,
         inferred: inferred.is_some(),
@@ -124,7 +127,7 @@ fn report(j: &Judged<'_, '_>, inferred_roles: Vec<InferredRole>) -> Report {
     Report {
         schema: SCHEMA.to_owned(),
         verdict,
-        headline: summary::headline(verdict, &scope),
+        headline: summary::headline(j, verdict, &scope),
         reasons,
         tool: Tool {
             name: env!("CARGO_PKG_NAME").to_owned(),
@@ -139,6 +142,8 @@ fn report(j: &Judged<'_, '_>, inferred_roles: Vec<InferredRole>) -> Report {
         observation_points: points(j),
         clocks: clocks(j),
         requirements: j.settled.iter().map(|s| requirement(j, s)).collect(),
+        disagreements: disagree::disagreements(j),
+        endpoint_mapper: mapper::story(j),
         flows: j.seen.iter().filter(|s| s.class.class != Class::Unrelated).map(|s| record(j, s)).collect(),
         classes: j.classes,
         coverage: exposure::coverage(j.rules, j.settled),
@@ -198,6 +203,7 @@ fn captures(j: &Judged<'_, '_>) -> Vec<Capture> {
                 filter: i.filter.clone(),
                 snaplen: i.snaplen,
                 truncated: i.damaged_at,
+                cannot_tell: hidden::cannot_tell(p, i),
                 observation_point: p.name.clone(),
                 problems: p.observation.problems.iter().filter(|x| x.input == i.input).cloned().collect(),
             });

@@ -22,6 +22,8 @@ pub(super) struct Judged<'a, 'p> {
     pub(super) joined: &'p Joined,
     pub(super) seen: &'p [Seen<'a>],
     pub(super) settled: &'p [Settled],
+    /// Indices of flows in which one peer would not go on with the other.
+    pub(super) refused: &'p [usize],
     pub(super) classes: ClassCounts,
     /// When the capture was taken: its last moment.
     pub(super) at: Option<Time>,
@@ -46,6 +48,11 @@ impl Judged<'_, '_> {
     /// Whether a flow is the one of its connection that counts.
     pub(super) fn counts(&self, s: &Seen<'_>) -> bool {
         self.joined.counts(self.seen, s)
+    }
+
+    /// Flows in which the peers disagree.
+    pub(super) fn disagreeing(&self) -> impl Iterator<Item = &Seen<'_>> {
+        self.refused.iter().filter_map(|&i| self.seen.get(i))
     }
 
     /// Whether any driver tried a step that only a restore takes.

@@ -208,7 +208,7 @@ impl<'w, 'a> Way<'w, 'a, '_> {
     /// Whether a place saw packets of the two hosts both ways and nothing could have hidden one.
     fn clear(&self, b: usize) -> bool {
         let Some(p) = self.point(b) else { return false };
-        p.sight(self.o, self.r) == Sight::Seen && p.sight(self.r, self.o) == Sight::Seen && !blind(p)
+        p.sight(self.o, self.r) == Sight::Seen && p.sight(self.r, self.o) == Sight::Seen && !blind(p, self.o, self.r)
     }
 
     /// Whether a place was open while another one saw a flow.

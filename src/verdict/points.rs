@@ -26,6 +26,8 @@ pub(super) enum Sight {
     OneSided,
     /// Only encrypted or undecoded encapsulation between the two was seen.
     Opaque,
+    /// Nothing of the pair was seen as it is, and encapsulation with another end (a gateway's, a client's) may carry it.
+    Carried,
     /// Neither an end of the pair nor known to see it.
     Hidden,
 }
@@ -48,7 +50,7 @@ pub(super) struct PointView<'a> {
     pub(super) mirror: bool,
     pub(super) complete: bool,
     sees: Vec<(HostId, HostId)>,
-    site: &'a Site,
+    pub(super) site: &'a Site,
     traffic: Traffic,
     pub(super) observation: &'a Observation,
 }
@@ -151,6 +153,7 @@ impl<'a> PointView<'a> {
             (true, false) => Sight::OneSided,
             (true, true) if certain || between.iter().all(|(n, _)| *n > 0) => Sight::Seen,
             (true, true) => Sight::PartlyUnseen,
+            (false, _) if certain && self.traffic.may_carry(from, to) => Sight::Carried,
             (false, _) if certain && self.captures_toward(from, to) => Sight::Seen,
             (false, _) if certain => Sight::OneSided,
             (false, _) if at_end => Sight::EndUnseen,
@@ -168,6 +171,21 @@ impl<'a> PointView<'a> {
             return count(to, 1) > 0;
         }
         true
+    }
+
+    /// Unicast packets in all, and those in encapsulations that hide their contents, by encapsulation and addresses.
+    pub(super) fn hidden(&self) -> (u64, impl Iterator<Item = (&'static str, IpAddr, IpAddr, u64)> + '_) {
+        (self.traffic.all, self.traffic.hidden.iter().map(|(&(name, a, b), &n)| (name, a, b, n)))
+    }
+
+    /// Whether a recorded filter, if there is one, surely passes what two hosts say to each other.
+    pub(super) fn passes(&self, filter: &str, from: HostId, to: HostId) -> bool {
+        let addrs = |h: HostId| self.site.host(h).map_or(&[][..], |h| h.addrs.as_slice());
+        let pairs = addrs(from).iter().flat_map(|a| addrs(to).iter().map(move |b| (*a, *b)));
+        let passes =
+            pairs.filter(|(a, b)| a.is_ipv4() == b.is_ipv4()).all(|(a, b)| super::filter::passes(filter, a, b));
+        // Tagged frames pass no filter by address: packets of the pair must have come through.
+        passes && self.between(from, to).iter().any(|(n, _)| *n > 0)
     }
 
     /// Whether the capture was made on this host.
@@ -198,6 +216,10 @@ struct Traffic {
     pairs: BTreeMap<(IpAddr, IpAddr), Pair>,
     /// Sent and received per host.
     ends: BTreeMap<HostId, [u64; 2]>,
+    /// Hosts at one end of encapsulation that hides its contents, whose other end is nobody's; `None` where neither end is.
+    hides: BTreeSet<Option<HostId>>,
+    /// Packets in encapsulations that hide their contents, by encapsulation and addresses.
+    hidden: BTreeMap<(&'static str, IpAddr, IpAddr), u64>,
 }
 
 impl Traffic {
@@ -217,13 +239,20 @@ impl Traffic {
             *out += sent(s);
             *inn += sent(s.other());
         }
+        if let Some(name) = hides_contents(flow) {
+            let ends = (name, flow.point(Side::A).addr, flow.point(Side::B).addr);
+            *self.hidden.entry(ends).or_default() += sent(Side::A) + sent(Side::B);
+        }
         if a.is_none() || b.is_none() {
+            if hides_contents(flow).is_some() {
+                self.hides.insert(a.or(b));
+            }
             return;
         }
         // The ends of a key are ordered by address first.
         let key = (flow.point(Side::A).addr, flow.point(Side::B).addr);
         let pair = self.pairs.entry(key).or_default();
-        if hides_contents(flow) {
+        if hides_contents(flow).is_some() {
             pair.opaque += sent(Side::A) + sent(Side::B);
         } else {
             let [up, down] = &mut pair.plain;
@@ -233,14 +262,36 @@ impl Traffic {
     }
 }
 
-/// Encapsulations that were not opened: a packet whose contents were read is theirs. IP protocols: IP-in-IP 4, 41 and 94, GRE 47, IPsec 50 and 51, EtherIP 97,
+impl Traffic {
+    /// Whether encapsulation that ends elsewhere may carry what two hosts say: a gateway's carries anybody's, a host's its own.
+    fn may_carry(&self, from: HostId, to: HostId) -> bool {
+        [None, Some(from), Some(to)].iter().any(|h| self.hides.contains(h))
+    }
+}
+
+/// Encapsulations that were not opened, by name: a packet whose contents were read is theirs. IP protocols: IP-in-IP 4, 41 and 94, GRE 47, IPsec 50 and 51, EtherIP 97,
 /// L2TP 115. Over UDP: OpenVPN, L2TP, IPsec behind NAT, VXLAN (also Linux' old port), GENEVE, WireGuard.
-fn hides_contents(flow: &Flow) -> bool {
-    let port = |p: u16| matches!(p, 1194 | 1701 | 4500 | 4789 | 8472 | 6081 | 51820);
+fn hides_contents(flow: &Flow) -> Option<&'static str> {
+    let port = |p: u16| {
+        Some(match p {
+            1194 => "OpenVPN (udp/1194)",
+            1701 => "L2TP (udp/1701)",
+            4500 => "IPsec over UDP (udp/4500)",
+            4789 | 8472 => "VXLAN that could not be read",
+            6081 => "GENEVE that could not be read",
+            51820 => "WireGuard (udp/51820)",
+            _ => return None,
+        })
+    };
     match flow.key.proto {
-        Proto::Other(n) => matches!(n, 4 | 41 | 47 | 50 | 51 | 94 | 97 | 115),
-        Proto::Udp => flow.key.ends.iter().any(|e| port(e.port)),
-        _ => false,
+        Proto::Other(4 | 41 | 94) => Some("IP in IP that could not be read"),
+        Proto::Other(47) => Some("GRE that could not be read"),
+        Proto::Other(50) => Some("IPsec (ESP)"),
+        Proto::Other(51) => Some("IPsec (AH) that could not be read"),
+        Proto::Other(97) => Some("Ethernet in IP"),
+        Proto::Other(115) => Some("L2TP"),
+        Proto::Udp => flow.key.ends.iter().find_map(|e| port(e.port)),
+        _ => None,
     }
 }
 

@@ -5,7 +5,7 @@ use crate::app::Speaks;
 use crate::base::Proto;
 use crate::flow::{self, After, Attempt, Break, ConnState, EndPoint, Flow, FlowId, Method, Orientation, Outcome, Side};
 use crate::observe::{InputSummary, Observation};
-use crate::report::{AfterRecord, AppRecord, Direction, EndRecord, FlowRecord, TunnelRecord};
+use crate::report::{AfterRecord, AppRecord, Direction, EndRecord, FlowRecord, RefusalRecord, Teller, TunnelRecord};
 
 /// Facts of a flow as a record, without roles and class.
 pub fn flow_record(
@@ -35,7 +35,7 @@ pub fn flow_record(
         reason: None,
         rules: Vec::new(),
         label: None,
-        app: app(flow),
+        app: app(flow, orig),
         first: flow.first.time,
         last: flow.last.time,
         orig_packets: o.packets + o.fragments,
@@ -104,12 +104,20 @@ fn warning(w: flow::Warning) -> String {
     }
 }
 
-fn app(flow: &Flow) -> AppRecord {
+fn app(flow: &Flow, orig: Side) -> AppRecord {
     let e = &flow.evidence;
     let known = e.speaks.iter().find_map(|s| if let Speaks::Known(p) = s { Some(*p) } else { None });
     let other = e.speaks.contains(&Speaks::Other);
     let protocol = known.map(|p| p.word().to_owned()).or_else(|| other.then(|| "other".to_owned()));
-    AppRecord { protocol, state: None, summary: e.summary(), facts: e.facts.clone(), mapper: e.mapper.clone() }
+    let refusal = e.refusal.as_ref().map(|r| RefusalRecord {
+        step: r.step,
+        by: r.side_a.map(|a| if a == (orig == Side::A) { Teller::Originator } else { Teller::Responder }),
+        code: r.code,
+        name: r.name.clone(),
+        text: r.text.clone(),
+        at: r.at,
+    });
+    AppRecord { protocol, state: None, summary: e.summary(), facts: e.facts.clone(), mapper: e.mapper.clone(), refusal }
 }
 
 fn vlans(flow: &Flow) -> Vec<String> {

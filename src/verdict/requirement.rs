@@ -42,6 +42,7 @@ pub(super) fn requirement(j: &Judged<'_, '_>, s: &Settled) -> Requirement {
         path: told.path(),
         symptom: troubled.then(|| rule.blocked_symptom.clone()),
         next_step: told.next_step(),
+        disagreement: told.disagreement(),
         fallback: port.fallback_service().map(|f| f.to_string()),
         substituted_by: s.substituted_by.map(|p| format!("{}/{p}", port.service.proto)),
         settle_at: s.settle_at.iter().map(|&h| words::host(j.site, h)).collect(),
@@ -247,6 +248,14 @@ impl Telling<'_, '_> {
             (Some(f), _) => self.attempt(f),
             (None, _) => s.because.clone().unwrap_or_default(),
         }
+    }
+
+    /// What one peer said to the other on a connection that the network carried.
+    fn disagreement(&self) -> Option<String> {
+        let mine =
+            |s: &&Seen<'_>| self.s.presence.flows.iter().filter_map(|&i| self.j.seen.get(i)).any(|f| f.id == s.id);
+        let s = self.j.disagreeing().filter(|_| self.s.is_satisfied()).find(mine)?;
+        super::disagree::disagreement(self.j, s).map(|d| d.said)
     }
 
     fn healed(&self, p: &Presence) -> String {

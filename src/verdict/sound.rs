@@ -17,7 +17,7 @@ use crate::site::{HostId, Site, hides_nothing};
 const HOLE: Span = Span::from_secs(2);
 
 /// Captured bytes below which transport headers may be cut: Ethernet, two VLAN tags, IPv6, TCP with options.
-const SHORT_SNAPLEN: u32 = 96;
+pub(super) const SHORT_SNAPLEN: u32 = 96;
 
 /// A reason why absence cannot be claimed.
 pub(super) type Doubt = (Cause, String);
@@ -102,7 +102,8 @@ impl Ground<'_, '_> {
         let (f, t) = (words::host(self.site, from), words::host(self.site, to));
         match p.sight(from, to) {
             Sight::Seen => loss(p, least)
-                .or_else(|| filter(self.site, p))
+                .or_else(|| filter(p, from, to))
+                .or_else(|| unread(p, least))
                 .or_else(|| damage(p))
                 .or_else(|| progress.and_then(|progress| self.time(i, p, progress))),
             Sight::PartlyUnseen => Some((
@@ -126,6 +127,12 @@ impl Ground<'_, '_> {
                 Cause::Opaque,
                 format!("only encapsulation that hides its contents was seen between {f} and {t}"),
             )),
+            Sight::Carried => Some((
+                Cause::Opaque,
+                format!(
+                    "nothing of {f} and {t} was seen as it is, and encapsulation that hides its contents (a VPN?) may carry it"
+                ),
+            )),
             Sight::Hidden => Some((Cause::OutOfSight, format!("{} does not see {f} to {t}", p.name))),
         }
     }
@@ -135,9 +142,19 @@ impl Ground<'_, '_> {
         let doubt = |text: String| Some((Cause::Time, text));
         let Some((begin, end)) = p.span() else { return doubt(format!("nothing was captured at {}", p.name)) };
         if !self.site.windows.is_empty() {
-            let covered = |w: &crate::site::Window| {
+            let local = |w: &crate::site::Window| {
                 let ((from, early), (to, late)) = (self.places.local(i, w.from), self.places.local(i, w.to));
-                let (from, to) = (from.minus(Span::from_nanos(early)), to.plus(Span::from_nanos(late)));
+                (from.minus(Span::from_nanos(early)), to.plus(Span::from_nanos(late)))
+            };
+            let damaged = |w| {
+                let (from, to) = local(w);
+                damaged_before(p, from, to)
+            };
+            if let Some(name) = self.site.windows.iter().find_map(damaged) {
+                return doubt(format!("{name} is damaged, and the rest of the window may lie after the damage"));
+            }
+            let covered = |w: &crate::site::Window| {
+                let (from, to) = local(w);
                 begin <= from && to <= end && !has_hole(p, from, to)
             };
             let open = self.site.windows.iter().find(|w| !covered(w))?;
@@ -172,6 +189,9 @@ impl Ground<'_, '_> {
             Some(When::Unknown) => return doubt(apart("a step of the restore")),
             _ => {}
         }
+        if let Some(name) = damaged_before(p, begin, later) {
+            return doubt(format!("{name} is damaged, and what came after the damage may be what is looked for"));
+        }
         if end < later {
             return doubt(format!("the capture at {} ended before the later step that another place saw", p.name));
         }
@@ -200,13 +220,25 @@ fn loss(p: &PointView<'_>, least: u64) -> Option<Doubt> {
     })
 }
 
+/// An input whose damage hides part of a stretch: from its last readable frame on to where the next input begins, which in a
+/// series of files takes over; files side by side (one per interface) do not.
+fn damaged_before<'p>(p: &'p PointView<'_>, from: Time, to: Time) -> Option<&'p str> {
+    let inputs = &p.observation.inputs;
+    let hides = |i: &&InputSummary| {
+        let Some(last) = i.last.filter(|_| i.damaged_at.is_some()) else { return false };
+        let next = inputs.iter().filter(|o| o.input != i.input).filter_map(|o| o.first).filter(|&f| f >= last).min();
+        last < to && next.is_none_or(|next| next > from && next.since(last) > HOLE)
+    };
+    inputs.iter().find(hides).map(|i| i.name.as_str())
+}
+
 fn has_hole(p: &PointView<'_>, from: Time, to: Time) -> bool {
     p.observation.holes.iter().any(|h| h.from < to && h.to > from && h.to.since(h.from) > HOLE)
 }
 
-/// Whether anything known could have hidden a single packet from a point.
-pub(super) fn blind(p: &PointView<'_>) -> bool {
-    loss(p, 1).or_else(|| filter(p)).or_else(|| damage(p)).is_some()
+/// Whether anything known could have hidden a single packet of two hosts from a point.
+pub(super) fn blind(p: &PointView<'_>, from: HostId, to: HostId) -> bool {
+    loss(p, 1).or_else(|| filter(p, from, to)).or_else(|| unread(p, 1)).or_else(|| damage(p)).is_some()
 }
 
 /// Bytes acknowledged but never seen, over flows of which both directions were captured; others are one-sided, not lossy.
@@ -215,13 +247,11 @@ pub(super) fn unseen_bytes(p: &PointView<'_>) -> u64 {
     p.observation.flows.iter().filter(both).flat_map(|f| &f.ends).map(|e| e.unseen_acked).sum()
 }
 
-fn filter(site: &Site, p: &PointView<'_>) -> Option<Doubt> {
+fn filter(p: &PointView<'_>, from: HostId, to: HostId) -> Option<Doubt> {
     let inputs = &p.observation.inputs;
-    if let Some(f) = inputs
-        .iter()
-        .find_map(|i| if let Known::Known(f) = &i.filter { Some(f) } else { None })
-        .filter(|f| !f.is_empty() && !hides_nothing(site, f))
-    {
+    let filters = inputs.iter().filter_map(|i| if let Known::Known(f) = &i.filter { Some(f) } else { None });
+    let hides = |f: &&String| !f.is_empty() && !hides_nothing(p.site, f) && !p.passes(f, from, to);
+    if let Some(f) = filters.into_iter().find(hides) {
         let shown = crate::base::WireText::new(f.as_bytes()).terminal();
         return Some((Cause::Filter, format!("the capture was filtered ({shown}): what it left out cannot be missed")));
     }
@@ -229,6 +259,22 @@ fn filter(site: &Site, p: &PointView<'_>) -> Option<Doubt> {
     let input = inputs.iter().find(short)?;
     let len = input.snaplen.get().unwrap_or_default();
     Some((Cause::Filter, format!("frames of {} were cut at {len} bytes: headers may be missing", input.name)))
+}
+
+/// Packets that are there and could not be read: as good as lost.
+fn unread(p: &PointView<'_>, least: u64) -> Option<Doubt> {
+    let mut of: Vec<&Problem> = p.observation.problems.iter().filter(|x| x.kind.forbids().like_loss).collect();
+    of.sort_by_key(|x| std::cmp::Reverse(x.count));
+    let n: u64 = of.iter().map(|x| x.count).sum();
+    let first = of.first().filter(|_| n >= least)?;
+    let detail = if first.detail.is_empty() { String::new() } else { format!(" ({})", first.detail) };
+    let cause = if first.kind == crate::base::ProblemKind::HiddenFrames { Cause::Opaque } else { Cause::Filter };
+    let text = format!(
+        "{} unread, {}{detail}: what they held cannot be missed",
+        words::count(n, "packet"),
+        first.kind.words()
+    );
+    Some((cause, text))
 }
 
 /// Problems that forbid absence: unread link types, full stores, unreadable inputs.

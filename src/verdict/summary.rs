@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::broken;
+use super::hidden;
 use super::judged::{Judged, rule_of};
 use super::points::PointView;
 use super::rules::expired;
 use super::seen::Seen;
 use super::settle::Settled;
-use super::sound::unseen_bytes;
 use super::words;
 use crate::flow::FlowId;
 use crate::matrix::Need;
@@ -36,9 +36,21 @@ pub(super) fn verdict(j: &Judged<'_, '_>) -> (Verdict, Vec<String>) {
                 0 => "nothing unexpected was seen".to_owned(),
                 n => format!("{} to look at, see the warnings", words::count(n, "unexpected flow")),
             };
-            (Verdict::Pass, vec![format!("{} in view, each seen working; {odd}", words::count(n, "required row"))])
+            let reasons = vec![format!("{} in view, each seen working; {odd}", words::count(n, "required row"))];
+            (Verdict::Pass, reasons.into_iter().chain(peers_disagree(j)).collect())
         }
     }
+}
+
+/// The network did its part, and that is not all there is to know.
+fn peers_disagree(j: &Judged<'_, '_>) -> Option<String> {
+    let n = j.disagreeing().count() as u64;
+    (n > 0).then(|| {
+        format!(
+            "the network is fine, but in {} the peers disagree; see what they said below",
+            words::count(n, "connection")
+        )
+    })
 }
 
 const NO_SITE: &str = "no site was given: roles are only suggested by traffic, and nothing is claimed absent; `portwitness \
@@ -184,10 +196,13 @@ pub(super) fn scope(j: &Judged<'_, '_>, exceptions: &[Exception]) -> Scope {
 }
 
 /// `PASS, 5 of 9 required in view, 2 exceptions`
-pub(super) fn headline(verdict: Verdict, scope: &Scope) -> String {
+pub(super) fn headline(j: &Judged<'_, '_>, verdict: Verdict, scope: &Scope) -> String {
     let mut text = format!("{}, {} of {} required in view", verdict.word(), scope.required_in_view, scope.required);
     if scope.exceptions > 0 {
         text.push_str(&format!(", {}", words::count(scope.exceptions, "exception")));
+    }
+    if !j.points.is_empty() && hidden::only_hidden(j).len() == j.points.len() {
+        text.push_str(", practically only encapsulation that hides its contents was captured");
     }
     text
 }
@@ -258,27 +273,14 @@ pub(super) fn forbids(p: &PointView<'_>, inferred_roles: bool) -> Vec<String> {
                 .to_owned(),
         );
     }
-    let unseen = unseen_bytes(p);
-    if unseen > 0 {
-        out.push(format!("{} acknowledged but never seen: absence is not claimed", words::count(unseen, "byte")));
-    }
-    for i in &p.observation.inputs {
-        if let Some(offset) = i.damaged_at {
-            out.push(format!("{} is damaged at byte {offset}: nothing is claimed of what came later", i.name));
-        }
-    }
-    if p.observation.evicted > 0 {
-        out.push(format!(
-            "{} left out for lack of memory: absence is not claimed",
-            words::count(p.observation.evicted, "flow")
-        ));
-    }
+    out.extend(hidden::of_place(p));
     out
 }
 
 /// What to know when reading the report.
 pub(super) fn warnings(j: &Judged<'_, '_>) -> Vec<Warning> {
-    let mut out = Vec::new();
+    let blind = |text| Warning { kind: "only_hidden".to_owned(), text, flows: Vec::new() };
+    let mut out: Vec<Warning> = hidden::only_hidden(j).into_iter().map(blind).collect();
     for (text, flows) in unexpected(j, false) {
         out.push(Warning { kind: "unexpected".to_owned(), text, flows });
     }
@@ -302,6 +304,10 @@ pub(super) fn warnings(j: &Judged<'_, '_>) -> Vec<Warning> {
         s.after.is_some() && s.broke().is_none() && s.class.class == Class::Expected
     });
     out.extend(broke_later(j));
+    for d in super::disagree::disagreements(j) {
+        let text = format!("the network is fine, the peers disagree: {}: {}", d.path, d.said);
+        out.push(Warning { kind: "peers_disagree".to_owned(), text, flows: d.flows });
+    }
     for e in exceptions(j).iter().filter(|e| e.state == ExceptionState::Expired) {
         let text = format!("the exception in line {} of the site had expired and was ignored: {}", e.line, e.what);
         out.push(Warning { kind: "expired_exception".to_owned(), text, flows: Vec::new() });

@@ -13,12 +13,14 @@
 mod after;
 mod classes;
 mod clocks;
+mod disagree;
 mod healing;
 mod hosts;
 mod operations;
 mod outcomes;
 mod paths;
 mod places;
+mod sight;
 mod soundness;
 mod time;
 mod verdicts;

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use portwitness::app::{AppProto, Evidence, MapperAnswer, Speaks};
+use portwitness::app::{AppProto, Evidence, MapperAnswer, Refusal, RefusalStep, Speaks};
 use portwitness::base::{FrameRef, InputId, Known, Proto, Span, Stamp, Time};
 use portwitness::flow::{End, EndPoint, Flow, FlowKey, IcmpError, Lane, Repeated, Rst, Side, Silence, SynAck, SynRun};
 use portwitness::matrix::Matrix;
@@ -445,6 +445,15 @@ impl FlowFacts<'_> {
     pub fn speaks(self, app: Option<AppProto>) -> Self {
         let s = app.map_or(Speaks::Other, Speaks::Known);
         self.0.evidence.speaks = [s.clone(), s];
+        self
+    }
+
+    /// The responder's refusal, in the protocol spoken.
+    pub fn turned_down(mut self, proto: AppProto, step: RefusalStep, code: u32, name: &str) -> Self {
+        let (_, resp) = self.sides();
+        let at = self.stamp(0.3);
+        let (side_a, name) = (Some(resp == Side::A), Some(name.to_owned()));
+        self.0.evidence.refusal = Some(Refusal { proto, step, side_a, code, name, text: None, at });
         self
     }
 

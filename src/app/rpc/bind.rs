@@ -52,6 +52,8 @@ impl Context {
 pub(super) struct Answer {
     pub(super) accepted: bool,
     pub(super) syntax: Option<Syntax>,
+    /// Why it was not accepted.
+    reason: u16,
 }
 
 /// Contexts of a bind or alter_context body, as many as are whole.
@@ -83,6 +85,18 @@ pub(super) fn answers(body: &[u8], big: bool) -> Vec<Answer> {
     results(body, big).unwrap_or_default()
 }
 
+/// Reason of a bind_nak.
+pub(super) fn nak(body: &[u8], big: bool) -> Option<u32> {
+    Reader::ordered(body, big).u16().map(u32::from)
+}
+
+/// Reason of the first rejected context, where none was accepted.
+pub(super) fn rejection(body: &[u8], big: bool) -> Option<u32> {
+    let all = results(body, big)?;
+    let none = !all.is_empty() && all.iter().all(|a| !a.accepted);
+    none.then(|| all.iter().map(|a| u32::from(a.reason)).next()).flatten()
+}
+
 fn results(body: &[u8], big: bool) -> Option<Vec<Answer>> {
     let mut r = Reader::ordered(body, big);
     r.skip(8)?;
@@ -94,8 +108,8 @@ fn results(body: &[u8], big: bool) -> Option<Vec<Answer>> {
     r.skip(3)?;
     let mut found = Vec::new();
     for _ in 0..count {
-        let (Some(result), Some(_reason), Some(syntax)) = (r.u16(), r.u16(), syntax(&mut r)) else { break };
-        found.push(Answer { accepted: result == 0, syntax });
+        let (Some(result), Some(reason), Some(syntax)) = (r.u16(), r.u16(), syntax(&mut r)) else { break };
+        found.push(Answer { accepted: result == 0, syntax, reason });
     }
     Some(found)
 }

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::bind::Syntax;
 use crate::app::reader::Reader;
+use crate::base::WireText;
 
 /// Operation number of `ept_map`.
 pub(super) const EPT_MAP: u16 = 3;
@@ -17,6 +18,8 @@ const UUID_FLOOR: u8 = 0x0d;
 const CONNECTION_ORIENTED: u8 = 0x0b;
 const TCP: u8 = 0x07;
 const IP: u8 = 0x09;
+/// Named pipe, on floor 4 of `ncacn_np`.
+const PIPE: u8 = 0x0f;
 
 /// What a tower says about an interface over TCP.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +28,8 @@ pub(super) struct Tower {
     pub(super) interface: String,
     /// TCP port of floor 4, big endian on the wire; `None` where the tower is for another transport.
     pub(super) port: Option<u16>,
+    /// Named pipe of floor 4, where the tower is for SMB.
+    pub(super) pipe: Option<WireText>,
     /// IPv4 address of floor 5; 0.0.0.0 where there is none.
     pub(super) addr: IpAddr,
 }
@@ -115,7 +120,7 @@ fn tower(octets: &[u8]) -> Option<Tower> {
     let mut r = Reader::little(octets);
     let count = r.u16()?;
     let mut interface = None;
-    let (mut oriented, mut port, mut addr) = (false, None, Ipv4Addr::UNSPECIFIED);
+    let (mut oriented, mut port, mut pipe, mut addr) = (false, None, None, Ipv4Addr::UNSPECIFIED);
     for number in 1..=count {
         let length = r.u16()?;
         let left = r.take(usize::from(length))?;
@@ -125,6 +130,7 @@ fn tower(octets: &[u8]) -> Option<Tower> {
             (1, [UUID_FLOOR, uuid @ ..]) => interface = Reader::little(uuid).uuid(),
             (3, [CONNECTION_ORIENTED, ..]) => oriented = true,
             (4, [TCP, ..]) => port = <[u8; 2]>::try_from(right).ok().map(u16::from_be_bytes),
+            (4, [PIPE, ..]) => pipe = Some(WireText::new(right.split(|b| *b == 0).next().unwrap_or_default())),
             (5, [IP, ..]) => addr = <[u8; 4]>::try_from(right).map_or(Ipv4Addr::UNSPECIFIED, Ipv4Addr::from),
             _ => {}
         }
@@ -133,5 +139,6 @@ fn tower(octets: &[u8]) -> Option<Tower> {
         }
     }
     let port = port.filter(|p| oriented && *p != 0);
-    Some(Tower { interface: interface?, port, addr: IpAddr::V4(addr) })
+    let pipe = pipe.filter(|p| oriented && !p.as_bytes().is_empty());
+    Some(Tower { interface: interface?, port, pipe, addr: IpAddr::V4(addr) })
 }

@@ -16,7 +16,7 @@ pub use names::interface_name;
 
 use self::bind::{Context, EPM, Syntax};
 use self::pdu::Pdu;
-use super::model::{AppFacts, MapperAnswer};
+use super::model::{AppFacts, MapperAnswer, RefusalStep};
 use super::outcome::Outcome;
 use super::stream::Piece;
 use crate::base::Stamp;
@@ -38,11 +38,14 @@ pub(super) struct Facts {
     pub(super) facts: Vec<AppFacts>,
     /// What the endpoint mapper gave out.
     pub(super) answers: Vec<MapperAnswer>,
+    /// What the server turned down, where it answered nothing otherwise.
+    pub(super) refused: Option<(RefusalStep, u32, Stamp)>,
 }
 
 /// Follows a connection over the kept bytes of both sides, in which `client` asks.
 pub(super) fn follow(client: &[Piece], server: &[Piece]) -> Facts {
-    let mut replies = Replies::of(&pdu::walk(server));
+    let from_server = pdu::walk(server);
+    let mut replies = Replies::of(&from_server);
     let mut follower = Follower::default();
     for pdu in pdu::walk(client) {
         match pdu.kind {
@@ -51,7 +54,31 @@ pub(super) fn follow(client: &[Piece], server: &[Piece]) -> Facts {
             _ => {}
         }
     }
-    follower.finish()
+    Facts { refused: refused(&from_server), ..follower.finish() }
+}
+
+/// The last thing a server turned down, unless it answered some call: work had begun then.
+fn refused(pdus: &[Pdu<'_>]) -> Option<(RefusalStep, u32, Stamp)> {
+    let mut last = None;
+    for pdu in pdus {
+        last = match pdu.kind {
+            pdu::RESPONSE => return None,
+            pdu::BIND_NAK => bind::nak(pdu.body, pdu.big).map(|code| (RefusalStep::RpcBind, code, pdu.at)),
+            pdu::BIND_ACK | pdu::ALTER_CONTEXT_RESP => {
+                bind::rejection(pdu.body, pdu.big).map(|code| (RefusalStep::RpcContext, code, pdu.at))
+            }
+            pdu::FAULT => fault(pdu).map(|code| (RefusalStep::RpcCall, code, pdu.at)),
+            _ => continue,
+        };
+    }
+    last
+}
+
+/// Status of a fault, behind allocation hint, context, cancel count and a reserved byte (C706 section 12.6.4.7).
+fn fault(pdu: &Pdu<'_>) -> Option<u32> {
+    let mut r = super::reader::Reader::ordered(pdu.body, pdu.big);
+    r.skip(8)?;
+    r.u32()
 }
 
 /// A response put together from its fragments.
@@ -185,6 +212,10 @@ impl Follower {
     fn answer(&mut self, response: &Response, syntax: Syntax, asked: Option<epm::Tower>) {
         let mapped = epm::mapped(&response.stub, response.big, syntax);
         for tower in mapped.towers {
+            if let Some(pipe) = tower.pipe {
+                self.other(AppFacts::MapperPipe { interface: tower.interface, pipe });
+                continue;
+            }
             if let Some(port) = tower.port
                 && self.answers.len() < MAX_ANSWERS
             {
@@ -193,10 +224,14 @@ impl Follower {
             }
         }
         if let Some(status) = mapped.status.filter(|s| *s != 0) {
-            let fact = AppFacts::MapperRefused { interface: asked.map(|t| t.interface), status };
-            if !self.failed.contains(&fact) && self.failed.len() < MAX_FACTS {
-                self.failed.push(fact);
-            }
+            self.other(AppFacts::MapperRefused { interface: asked.map(|t| t.interface), status });
+        }
+    }
+
+    /// Keeps what an answer said instead of a port, once.
+    fn other(&mut self, fact: AppFacts) {
+        if !self.failed.contains(&fact) && self.failed.len() < MAX_FACTS {
+            self.failed.push(fact);
         }
     }
 
@@ -205,6 +240,6 @@ impl Follower {
         let auth = self.auth.into_iter().map(|(service, level)| AppFacts::RpcAuth { service, level });
         let sealed = (self.sealed > 0).then_some(AppFacts::MapperSealed { answers: self.sealed });
         let facts = binds.chain(auth).chain(sealed).chain(self.failed).collect();
-        Facts { facts, answers: self.answers }
+        Facts { facts, answers: self.answers, refused: None }
     }
 }

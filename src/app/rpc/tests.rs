@@ -203,6 +203,40 @@ fn a_nak_refuses_every_interface() {
 }
 
 #[test]
+fn what_a_server_turned_down_is_told_where_it_answered_nothing() {
+    let w = Wire::CLASSIC;
+    let refused = |server: &[&[u8]]| followed(&[&w.bind(None), &w.request(2, 1, 3)], server).refused;
+    let said = |server: &[&[u8]]| refused(server).map(|(step, code, _)| (step, code));
+    let nak = w.pdu(pdu::BIND_NAK, 3, 1, &w.u16(8), None);
+    let fault = w.pdu(pdu::FAULT, 3, 2, &[&[0; 8][..], &w.u32(5), &[0; 4]].concat(), None);
+    let mut none = w.bind_ack();
+    let result = none.len() - 24;
+    none[result..result + 4].copy_from_slice(&[2, 0, 1, 0]);
+    assert_eq!(said(&[&nak]), Some((RefusalStep::RpcBind, 8)));
+    assert_eq!(said(&[&none]), Some((RefusalStep::RpcContext, 1)));
+    assert_eq!(said(&[&w.bind_ack(), &fault]), Some((RefusalStep::RpcCall, 5)));
+    assert_eq!(said(&[&nak, &w.bind_ack()]), None, "the second bind was taken");
+    assert_eq!(said(&[&w.bind_ack(), &w.mapped(2, &[49154]), &fault]), None, "work had begun");
+}
+
+#[test]
+fn an_answer_that_names_a_pipe_gives_out_no_port() {
+    let w = Wire::CLASSIC;
+    let mut octets = tower(SRVSVC, 0x0f, 0);
+    // Floors 4 and 5 anew: a pipe, and the host it is on.
+    octets.truncate(2 + 2 * 25 + 7);
+    octets.extend([1, 0, 0x0f, 13, 0]);
+    octets.extend(b"\\PIPE\\srvsvc\0");
+    octets.extend([1, 0, 0x11, 2, 0, b'h', 0]);
+    let answer = w.response(2, 3, &w.stub_of(&[octets], 0), None);
+    let facts = followed(&[&w.bind(None), &w.request(2, 1, 3)], &[&w.bind_ack(), &answer]);
+    let interface = "4b324fc8-1670-01d3-1278-5a47bf6ee188".to_owned();
+    let pipe = crate::base::WireText::new(b"\\PIPE\\srvsvc");
+    assert!(facts.answers.is_empty());
+    assert_eq!(facts.facts.last(), Some(&AppFacts::MapperPipe { interface, pipe }));
+}
+
+#[test]
 fn fragments_are_joined_even_where_calls_interleave() {
     let w = Wire::CLASSIC;
     let (one, two) = (w.stub(&[49154, 49155], 0), w.stub(&[49160], 0));

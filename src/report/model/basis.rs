@@ -177,6 +177,9 @@ pub struct Capture {
     pub snaplen: Known<u32>,
     /// Byte offset of damage.
     pub truncated: Option<u64>,
+    /// Claims it forbids, one sentence each; absent where it forbids none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cannot_tell: Vec<String>,
     /// Observation point it belongs to.
     pub observation_point: String,
     /// Problems met in it.

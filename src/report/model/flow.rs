@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::app::{AppFacts, MapperAnswer};
-use crate::base::{Proto, Time};
+use crate::app::{AppFacts, MapperAnswer, RefusalStep};
+use crate::base::{Proto, Stamp, Time, WireText};
 use crate::flow::{Break, FlowId};
 use crate::matrix::Role;
 use crate::packet::Encapsulation;
@@ -118,6 +118,36 @@ pub struct AppRecord {
     pub facts: Vec<AppFacts>,
     /// Ports the endpoint mapper gave out.
     pub mapper: Vec<MapperAnswer>,
+    /// Where one peer would not go on with the other; absent where none refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<RefusalRecord>,
+}
+
+/// Which end of a flow said something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Teller {
+    /// The end that opened the flow.
+    Originator,
+    /// The other end.
+    Responder,
+}
+
+/// What one peer said when it would not go on with the other, before work began.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct RefusalRecord {
+    /// What was refused.
+    pub step: RefusalStep,
+    /// Who said so; null where it follows from what both said.
+    pub by: Option<Teller>,
+    /// Code as on the wire: alert, reason, status.
+    pub code: u32,
+    /// Its usual name.
+    pub name: Option<String>,
+    /// What was asked for, or the words of the side that refused.
+    pub text: Option<WireText>,
+    /// The frame that brought it.
+    pub at: Stamp,
 }
 
 /// Application evidence against a rule.

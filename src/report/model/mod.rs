@@ -2,10 +2,12 @@
 
 mod basis;
 mod flow;
+mod mapper;
 mod requirement;
 
 pub use basis::*;
 pub use flow::*;
+pub use mapper::*;
 pub use requirement::*;
 
 use schemars::JsonSchema;
@@ -80,6 +82,10 @@ pub struct Report {
     pub clocks: Vec<ClockOffset>,
     /// Requirements, in the order of stages and rules.
     pub requirements: Vec<Requirement>,
+    /// Connections that the network carried and in which the peers disagree.
+    pub disagreements: Vec<Disagreement>,
+    /// What endpoint mappers gave out, and what became of it.
+    pub endpoint_mapper: Vec<MapperEntry>,
     /// Flows, by first packet. Unrelated ones are only counted.
     pub flows: Vec<FlowRecord>,
     /// Counts of flows per class.

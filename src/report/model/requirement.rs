@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::base::Time;
+use crate::app::RefusalStep;
+use crate::base::{Time, WireText};
 use crate::flow::FlowId;
 use crate::matrix::{Need, Operation, Role, Scenario};
 
@@ -183,6 +184,8 @@ pub struct Requirement {
     pub symptom: Option<String>,
     /// What to check or do next, with hosts and ports filled in.
     pub next_step: Option<String>,
+    /// What one peer said when it would not go on although the network carried it; null where none did.
+    pub disagreement: Option<String>,
     /// Fallback ports, where the rule has some.
     pub fallback: Option<String>,
     /// The service that did this one's job.
@@ -196,5 +199,42 @@ pub struct Requirement {
     /// Flows it rests on, the deciding one first.
     pub flows: Vec<FlowId>,
     /// Wireshark display filter for those flows, or for where they would have been.
+    pub display_filter: String,
+}
+
+/// A connection that the network carried and in which one peer would not go on with the other, before work began.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Disagreement {
+    /// The first flow.
+    pub flow: FlowId,
+    /// All flows of these two hosts on this service with the same answer.
+    pub flows: Vec<FlowId>,
+    /// Rules of the requirements that rest on it.
+    pub rules: Vec<String>,
+    /// Originator, responder and service: `con01 (10.77.0.10) to tgt01 (10.77.1.20) tcp/445`.
+    pub path: String,
+    /// The protocol it was said in: `smb`.
+    pub protocol: String,
+    /// What was refused.
+    pub step: RefusalStep,
+    /// Who said so: label and address; null where it follows from what both said.
+    pub by: Option<String>,
+    /// Code as on the wire.
+    pub code: u32,
+    /// Its usual name.
+    pub name: Option<String>,
+    /// What was asked for, or the words of the side that refused.
+    pub text: Option<WireText>,
+    /// One sentence.
+    pub said: String,
+    /// What to check or do next.
+    pub next_step: String,
+    /// When it was said.
+    pub at: Time,
+    /// Input of the frame that brought it.
+    pub input: String,
+    /// 1-based number of that frame there.
+    pub frame: u64,
+    /// Wireshark display filter for the flow.
     pub display_filter: String,
 }

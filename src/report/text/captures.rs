@@ -36,6 +36,7 @@ fn capture(page: &mut Page, clock: &Clock, c: &Capture) {
         page.copyable(4, "sha256", sha256);
     }
     c.problems.iter().for_each(|p| page.field(4, "problem", &problem(p)));
+    c.cannot_tell.iter().for_each(|text| page.field(4, "forbids", text));
 }
 
 fn or_unknown<T: Display>(value: &Known<T>) -> String {

@@ -178,6 +178,27 @@ fn details(page: &mut Page, r: &Requirement) {
     }
 }
 
+/// Connections that the network carried and in which one peer would not go on.
+pub(super) fn disagreements(page: &mut Page, report: &Report, clock: &Clock) {
+    let mut head = Some("The network is fine, the peers disagree");
+    for d in &report.disagreements {
+        match head.take() {
+            Some(title) => page.heading(title),
+            None => page.blank(),
+        }
+        let rules = if d.rules.is_empty() { String::new() } else { format!(" ({})", d.rules.join(", ")) };
+        let times = match d.flows.len() as u64 {
+            1 => String::new(),
+            n => format!(", {}", plural(n, "connection")),
+        };
+        page.bullet(2, ("!", Ink::Warn), &format!("{}{rules}{times}", d.path));
+        page.field(4, "said", &d.said);
+        page.field(4, "next", &d.next_step);
+        page.field(4, "evidence", &format!("{}:{} {}", d.input, d.frame, clock.moment(d.at)));
+        page.copyable(4, "wireshark", &d.display_filter);
+    }
+}
+
 /// All requirements that apply, in the report's order.
 pub(super) fn table(page: &mut Page, report: &Report) {
     let applies = |r: &&Requirement| page.verbose() || r.outcome != Outcome::NotApplicable;
@@ -205,8 +226,9 @@ fn row(r: &Requirement) -> Row {
     let told = matches!(r.outcome, Outcome::SatisfiedByFallback | Outcome::NotReached);
     let reason = told.then(|| r.reason.clone());
     let substituted = r.substituted_by.as_ref().map(|s| format!("{s} did its job"));
+    let disagreement = r.disagreement.as_ref().map(|d| format!("the network is fine, the peers disagree: {d}"));
     let exception = r.exception.as_ref().map(|e| format!("exception: {e}"));
-    Row { ink, cells, notes: [reason, substituted, exception].into_iter().flatten().collect() }
+    Row { ink, cells, notes: [reason, substituted, disagreement, exception].into_iter().flatten().collect() }
 }
 
 /// `con01 (10.77.0.10) → tgt01 (10.77.1.20)`
