@@ -349,7 +349,7 @@ pub enum RefusalStep {
 }
 
 /// One peer would not go on with the other, before work began. The network had carried what they said.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Refusal {
     /// The protocol it was said in.
     pub proto: AppProto,

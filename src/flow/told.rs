@@ -7,7 +7,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::app::{AppFacts, AppProto, Evidence, MapperAnswer, Outcome, Speaks};
+use crate::app::{AppFacts, AppProto, Evidence, MapperAnswer, Outcome, Refusal, Speaks};
+use crate::base::Stamp;
 
 use super::row::{Cursor, Row};
 use super::shift::Shift;
@@ -139,6 +140,9 @@ pub(crate) struct Told {
     /// Digests of each side's first bytes ([`super::head`]).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) heads: Option<[[Option<u64>; 3]; 2]>,
+    /// What one side refused the other, in the first piece that held payload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) refusal: Option<Refusal>,
     /// What an endpoint mapper answered.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) mapper: Vec<MapperAnswer>,
@@ -164,10 +168,10 @@ fn first(early: Speaks, late: Speaks) -> Speaks {
 
 impl Told {
     pub(crate) fn new(evidence: Evidence) -> Self {
-        let Evidence { speaks: _, mut facts, mut mapper } = evidence;
+        let Evidence { speaks: _, mut facts, mut mapper, refusal } = evidence;
         facts.truncate(ANSWERS);
         mapper.truncate(ANSWERS);
-        Self { facts, mapper, ..Self::default() }
+        Self { facts, mapper, refusal, ..Self::default() }
     }
 
     /// The same of datagrams.
@@ -220,11 +224,16 @@ impl Told {
                 facts.push(fact);
             }
         }
-        Evidence { speaks, facts, mapper: self.mapper }
+        Evidence { speaks, facts, mapper: self.mapper, refusal: self.refusal }
+    }
+
+    /// The packets that are named.
+    pub(crate) fn stamps(&mut self) -> impl Iterator<Item = &mut Stamp> {
+        self.mapper.iter_mut().map(|m| &mut m.at).chain(self.refusal.iter_mut().map(|r| &mut r.at))
     }
 
     /// Moves the frame numbers.
     pub(crate) fn shift(&mut self, by: &Shift) {
-        self.mapper.iter_mut().for_each(|m| by.stamp(&mut m.at));
+        self.stamps().for_each(|at| by.stamp(at));
     }
 }

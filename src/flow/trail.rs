@@ -114,7 +114,7 @@ impl Trail {
         let Self { run, behind_others, leaps } = self;
         row.flag(*behind_others);
         row.flag(run.is_some());
-        for Run { off, len, again, first, last, interval } in run {
+        if let Some(Run { off, len, again, first, last, interval }) = run {
             row.int(*off);
             row.int(i64::from(*len));
             row.count(*again);

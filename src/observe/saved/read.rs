@@ -10,9 +10,9 @@ use std::thread;
 use sha2::{Digest as _, Sha256};
 
 use super::line::{End, Header, Line, MAJOR, NAME, from_key};
-use crate::base::{InputId, Problem, ProblemKind};
+use crate::base::{InputId, Problem, ProblemKind, Stamp};
 use crate::capture::{OpenError, OpenReason, saved_stream};
-use crate::flow::{Cursor, FlowKey, Pieces, Shift, Tables};
+use crate::flow::{Cursor, FlowKey, Pieces, Shift, Tables, Told};
 use crate::observe::collected::Collected;
 use crate::observe::partial::{MAX_PIECES, Partial, Parts};
 use crate::observe::repeats::Repeats;
@@ -211,12 +211,11 @@ impl Body<'_> {
     }
 
     fn key(&mut self, key: FlowKey, mut tables: Tables) -> Option<()> {
-        let shift = |m: &mut crate::base::Stamp| {
+        let shift = |m: &mut Stamp| {
             m.at.input = *self.ids.get(usize::try_from(m.at.input.0).ok()?)?;
             (m.at.frame <= LARGEST).then_some(())
         };
-        let mut answers = tables.told.iter_mut().flat_map(|t| &mut t.mapper);
-        answers.try_for_each(|m| shift(&mut m.at))?;
+        tables.told.iter_mut().flat_map(Told::stamps).try_for_each(shift)?;
         let mut cursor = Cursor::new(&mut tables, self.ids)?;
         if self.keys.last().is_none_or(|(last, _)| *last != key) {
             self.keys.push((key, Pieces::default()));
