@@ -17,10 +17,11 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use portwitness::base::{InputId, ProblemKind, Proto};
+use portwitness::base::{InputId, Known, PortSet, ProblemKind, Proto};
 use portwitness::capture::CaptureFile;
-use portwitness::flow::{End, EndPoint, FlowKey, Side};
-use portwitness::observe::{Observation, Options, observe};
+use portwitness::flow::{End, EndPoint, FlowKey, Outcome, Side, attempt, orient};
+use portwitness::observe::{Observation, Options, PairIndex, observe};
+use portwitness::verdict::after;
 
 /// Why several of them are there.
 const LINK: &str = "a link type that is not decoded, reported by name";
@@ -305,4 +306,27 @@ fn truncated_captures_are_read_up_to_the_damage() {
 fn skip(what: &str) {
     use std::io::Write as _;
     let _ = writeln!(std::io::stderr(), "SKIP {what}");
+}
+
+/// Each was looked at packet by packet: 15 minutes of silence, then data that meet a RST of a stack that knows of no connection.
+const BROKEN: &[(&str, &str)] = &[("arkime__long-session.pcap", "idle_cut")];
+
+#[test]
+fn of_all_the_resets_and_repeats_in_the_corpus_nothing_but_the_known_is_a_broken_connection() {
+    let Some(folder) = corpus() else { return };
+    let (mut broken, mut resets) = (Vec::new(), 0);
+    for path in captures(&folder) {
+        let Some(seen) = read(&path, &Options::default()) else { continue };
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let pairs = PairIndex::new(&seen);
+        for flow in &seen.flows {
+            let direction = orient(flow, &PortSet::none());
+            let told = attempt(flow, &direction, &pairs.context(&seen, flow, &direction, Known::Unknown));
+            resets += u64::from(told.outcome == Outcome::Established && flow.ends.iter().any(|e| e.rsts > 0));
+            broken.extend(after(flow, &direction, &told, &seen).map(|a| (name.clone(), a.what.name())));
+        }
+    }
+    assert!(resets > 25, "{resets} established connections that a RST ended: too few to mean anything");
+    let known: Vec<(String, &str)> = BROKEN.iter().map(|(f, w)| ((*f).to_owned(), *w)).collect();
+    assert_eq!(broken, known);
 }

@@ -158,7 +158,7 @@ fn long(shots: &[Shot]) -> Observation {
         let frame = frame(shot, n);
         let decoded = decode(&frame);
         let at = Stamp { time: frame.time, at: FrameRef { input: frame.input, frame: n } };
-        partial.packet(Place { at, interface: frame.interface }, &decoded.packet.unwrap());
+        partial.packet(Place { at, interface: frame.interface, carried: 0 }, &decoded.packet.unwrap());
     }
     partial.set_frames(InputId(0), shots.len() as u64);
     partial.finish(Vec::new(), Vec::new())
@@ -216,7 +216,7 @@ fn long_streams_beyond_half_the_sequence_space_keep_their_counts() {
                 partial.frame(&f);
             } else {
                 let stamp = Stamp { time: f.time, at: FrameRef { input: f.input, frame: n } };
-                partial.packet(Place { at: stamp, interface: 0 }, &decode(&f).packet.unwrap());
+                partial.packet(Place { at: stamp, interface: 0, carried: 0 }, &decode(&f).packet.unwrap());
             }
         }
         partial.finish(Vec::new(), Vec::new())

@@ -151,7 +151,7 @@ impl<'w, 'a> Way<'w, 'a, '_> {
         let to = self.all.iter().find(|s| !self.at_responder(s.point) && self.reset(s).is_some())?;
         let from = self.all.iter().find(|s| self.at_responder(s.point) && self.syn(s).is_some())?;
         let sent = |s: &&Seen<'_>| self.at_responder(s.point) && s.flow.end(self.responders(s)).rsts > 0;
-        let none = !self.all.iter().any(|s| sent(s));
+        let none = !self.all.iter().any(sent);
         if !none
             || !self.clear(from.point)
             || !self.covers(from.point, to.point, to.flow)

@@ -76,7 +76,8 @@ impl Pcap {
     fn frame(&mut self, frame: &[u8]) -> &mut Self {
         self.micros += 1000;
         let len = u32::try_from(frame.len()).unwrap();
-        for n in [(self.micros / 1_000_000) as u32, (self.micros % 1_000_000) as u32, len, len] {
+        let part = |n: u64| u32::try_from(n).unwrap();
+        for n in [part(self.micros / 1_000_000), part(self.micros % 1_000_000), len, len] {
             self.bytes.extend(n.to_le_bytes());
         }
         self.bytes.extend(frame);

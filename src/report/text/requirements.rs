@@ -52,7 +52,9 @@ impl<'a> Blocks<'a> {
     pub(super) fn new(report: &'a Report, clock: &'a Clock) -> Self {
         let mut flows = BTreeMap::new();
         // Several places may have the same flow: the first of them shows it.
-        report.flows.iter().for_each(|f| drop(flows.entry(f.id.0.as_str()).or_insert(f)));
+        for f in &report.flows {
+            flows.entry(f.id.0.as_str()).or_insert(f);
+        }
         Self { requirements: &report.requirements, flows, clock }
     }
 
