@@ -13,6 +13,9 @@ impl Partial {
     pub fn finish(self, inputs: Vec<InputSummary>, mut holes: Vec<Hole>) -> Observation {
         let mut problems = self.problems;
         self.repeats.problems(&self.frames).into_iter().for_each(|p| problems.add(p));
+        if let Some((at, n)) = self.store.shed_attempts() {
+            problems.add(problem(ProblemKind::AttemptsCounted, String::new(), at, n));
+        }
         let mut flows = Vec::new();
         for (key, pieces) in self.store.into_keys() {
             let (instances, orphans) = resolve(&key, pieces);

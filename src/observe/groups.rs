@@ -3,6 +3,7 @@
 use crate::base::{InputId, Known, Problem, ProblemKind, Time};
 use crate::capture::{CaptureFile, Event, Frame, FrameSource, InputMeta, LinkType, Reader};
 
+use super::limits::Limits;
 use super::partial::Partial;
 use super::workers::Stretch;
 
@@ -53,15 +54,15 @@ pub(super) fn groups(mut sources: Vec<Source<'_>>) -> Vec<Group<'_>> {
 
 impl Group<'_> {
     /// The group as one stretch.
-    pub(super) fn read(self) -> ReadGroup {
+    pub(super) fn read(self, limits: &Limits) -> ReadGroup {
         let first = self.0.iter().filter_map(|s| s.stretch.span).map(|s| s.0).min();
         if self.0.len() > 1 {
             let files = self.0.iter().filter_map(|s| Some((s.name.clone(), s.file?)));
-            let mut read = merge(files);
+            let mut read = merge(files, limits);
             self.0.iter().for_each(|s| read.compare(&s.stretch.meta));
             return ReadGroup { first, ..read };
         }
-        let mut read = ReadGroup { partial: Partial::default(), metas: Vec::new(), first };
+        let mut read = ReadGroup { partial: Partial::within(limits), metas: Vec::new(), first };
         for source in self.0 {
             read.partial.append(source.stretch.partial);
             read.metas.push((source.name, source.stretch.meta));
@@ -85,8 +86,8 @@ impl ReadGroup {
     }
 }
 
-fn merge<'a>(files: impl Iterator<Item = (String, &'a CaptureFile)>) -> ReadGroup {
-    let mut partial = Partial::default();
+fn merge<'a>(files: impl Iterator<Item = (String, &'a CaptureFile)>, limits: &Limits) -> ReadGroup {
+    let mut partial = Partial::within(limits);
     let mut queues: Vec<(String, Queue)> = files
         .filter_map(|(name, file)| {
             file.expect_again();

@@ -3,6 +3,7 @@
 mod finish;
 mod groups;
 mod growing;
+mod limits;
 mod model;
 mod pairs;
 mod partial;
@@ -12,7 +13,8 @@ mod store;
 mod workers;
 
 pub use growing::Growing;
+pub use limits::Limits;
 pub use model::{Hole, InputSummary, Observation};
 pub use pairs::{PairIndex, Sight};
 pub use partial::{Partial, Place};
-pub use run::{Input, Options, observe};
+pub use run::{Input, Options, observe, observe_within};

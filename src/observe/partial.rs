@@ -11,12 +11,9 @@ use crate::capture::Frame;
 use crate::flow::{DatagramKey, EndPoint, FlowKey, Fragments, Lane, Pieces, Quote, Seen, Shift, Side};
 use crate::packet::{self, Body, Glance, Icmp, Packet, Trail, Vlans};
 
+use super::limits::Limits;
 use super::repeats::{self, Contents, Print, Repeats};
 use super::store::{Long, Short, Store};
-
-/// Pieces kept in a stretch. What would begin another one is counted instead: a flood of forged tuples must not take all
-/// memory.
-const MAX_PIECES: usize = 2_000_000;
 
 /// What a stretch of frames of one observation point yields.
 #[derive(Clone, Debug, Default)]
@@ -44,6 +41,11 @@ pub struct Place {
 }
 
 impl Partial {
+    /// An empty stretch that keeps within limits.
+    pub fn within(limits: &Limits) -> Self {
+        Self { store: Store::within(limits), ..Self::default() }
+    }
+
     /// Takes in a frame: decodes it, adds its packet to its flow.
     #[inline]
     pub fn frame(&mut self, frame: &Frame<'_>) {
@@ -137,7 +139,7 @@ impl Partial {
                 let lane = self.lanes.of(place.interface, p.vlans);
                 let long = Long { key: &key, hash, side, at: place.at, lane, tcp: t };
                 let add = |pieces: &mut Pieces| pieces.tcp(&key, side, &seen(t.payload_len), t);
-                if self.store.tcp(&long, MAX_PIECES, add).is_none() {
+                if self.store.tcp(&long, add).is_none() {
                     self.overflow(place.at);
                 }
             }
@@ -193,7 +195,7 @@ impl Partial {
 
     /// Adds something to a key's pieces. In a full store only what begins no key is taken.
     fn add(&mut self, key: &FlowKey, hash: u64, at: Stamp, with: impl FnOnce(&mut Pieces) -> usize) {
-        if self.store.add(key, hash, MAX_PIECES, with).is_none() {
+        if self.store.add(key, hash, with).is_none() {
             self.overflow(at);
         }
     }
@@ -220,7 +222,7 @@ impl Partial {
         }
         self.repeats.append(later.repeats, &self.frames);
         let mut full = Vec::new();
-        self.store.append(later.store, &shift, MAX_PIECES, |at| full.push(at));
+        self.store.append(later.store, &shift, |at| full.push(at));
         full.into_iter().for_each(|at| self.overflow(at));
         self.fragments.append(later.fragments);
         self.problems.merge(&later.problems);

@@ -6,6 +6,7 @@ use crate::base::{InputId, Problem, ProblemKind, RunError, Time, WireText};
 use crate::capture::{CaptureFile, InputMeta, OpenError};
 
 use super::groups::{Group, Source, groups};
+use super::limits::Limits;
 use super::model::{Hole, InputSummary, Observation};
 use super::partial::Partial;
 use super::workers::{read, read_files};
@@ -35,7 +36,15 @@ pub type Input = (InputId, Result<CaptureFile, OpenError>);
 /// do separate captures of several interfaces. A stream can be read only once: where it overlaps other inputs it is appended
 /// as if it did not, with a problem. Inputs that could not be opened are problems too; an error comes only where none could.
 pub fn observe(inputs: Vec<Input>, options: &Options) -> Result<Observation, RunError> {
-    let mut point = Point::default();
+    observe_within(inputs, options, &Limits::default())
+}
+
+/// As [`observe`], within limits of memory.
+///
+/// # Errors
+/// Where no input could be opened.
+pub fn observe_within(inputs: Vec<Input>, options: &Options, limits: &Limits) -> Result<Observation, RunError> {
+    let mut point = Point { partial: Partial::within(limits), ..Point::default() };
     let (mut files, mut streams) = (Vec::new(), Vec::new());
     for (id, input) in inputs {
         match input {
@@ -48,15 +57,15 @@ pub fn observe(inputs: Vec<Input>, options: &Options) -> Result<Observation, Run
         let why: Vec<&str> = point.problems.iter().map(|p| p.detail.as_str()).collect();
         return Err(RunError::NoInput(format!("no readable capture: {}", why.join("; "))));
     }
-    let stretches = read_files(&files, options.threads, options.segment_len).into_iter().zip(&files);
+    let stretches = read_files(&files, options, limits).into_iter().zip(&files);
     let mut sources: Vec<Source<'_>> = stretches
         .filter_map(|(s, file)| Some(Source { name: file.name().into(), file: Some(file), stretch: s? }))
         .collect();
     for stream in streams {
         let name = stream.name().to_owned();
-        sources.push(Source { name, file: None, stretch: read(&mut stream.frames()) });
+        sources.push(Source { name, file: None, stretch: read(&mut stream.frames(), limits) });
     }
-    groups(sources).into_iter().for_each(|group| point.append(group));
+    groups(sources).into_iter().for_each(|group| point.append(group, limits));
     Ok(point.finish())
 }
 
@@ -81,8 +90,8 @@ impl Point {
         self.inputs.push(InputSummary::unread(input, &error.name));
     }
 
-    pub(super) fn append(&mut self, group: Group<'_>) {
-        let read = group.read();
+    pub(super) fn append(&mut self, group: Group<'_>, limits: &Limits) {
+        let read = group.read(limits);
         if let (Some(last), Some(first)) = (self.last, read.metas.iter().filter_map(|(_, m)| m.first()).min())
             && first > last
         {
