@@ -59,6 +59,8 @@ pub enum ProblemKind {
     StoreOverflow,
     /// Flows dropped to stay inside the memory cap.
     Evicted,
+    /// Attempts without any answer, of which at most one end is an address that matters, counted and not kept.
+    AttemptsCounted,
     /// An input could not be read at all.
     InputUnreadable,
     /// Two inputs are the same capture; the second was left out.
@@ -103,6 +105,7 @@ impl ProblemKind {
             | K::OrphanFragments
             | K::OrphanIcmp
             | K::DuplicateInput
+            | K::AttemptsCounted
             | K::RepeatedPackets => (false, false, false),
         };
         let like_loss = matches!(self, K::HiddenFrames | K::PacketTruncated);
@@ -132,6 +135,7 @@ impl ProblemKind {
             K::OrphanIcmp => "ICMP errors about flows that were not seen",
             K::StoreOverflow => "a bounded store was full",
             K::Evicted => "flows left out to stay inside the memory limit",
+            K::AttemptsCounted => "unanswered attempts of other hosts only counted, to stay inside the memory limit",
             K::InputUnreadable => "cannot be read",
             K::DuplicateInput => "the same capture was given before",
             K::RepeatedPackets => "packets were captured more than once",

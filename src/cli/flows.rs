@@ -27,6 +27,8 @@ pub(super) struct Args {
     /// Threads that read [default: one per processor]
     #[arg(long, value_name = "N")]
     threads: Option<std::num::NonZeroUsize>,
+    #[command(flatten)]
+    memory: reading::Memory,
     /// Also the flows' ids
     #[arg(long, short)]
     verbose: bool,
@@ -45,7 +47,7 @@ enum Format {
 /// Reads and prints.
 pub(super) fn run(args: &Args) -> Result<u8, RunError> {
     let groups = inputs::group(&args.captures, &[], &[])?;
-    let points = reading::observe(&groups, &reading::how(args.threads, false))?;
+    let points = reading::observe(&groups, &reading::how(args.threads, false).within(&args.memory, None))?;
     let records = reading::records(&points);
     match args.format {
         Format::Text => Out::new().text(&flows::render(&records, &output::style(Color::Never, args.verbose)))?,

@@ -3,11 +3,12 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use portwitness::base::{InputId, Known, PortSet, ProblemKind, RunError};
+use portwitness::base::{AddrSet, InputId, Known, PortSet, ProblemKind, RunError};
 use portwitness::capture::{CaptureFile, Meter, OpenError};
 use portwitness::flow;
-use portwitness::observe::{self, Collected, Observation, Options, PairIndex, Saved};
+use portwitness::observe::{self, Collected, Limits, Observation, Options, PairIndex, Saved};
 use portwitness::report::FlowRecord;
+use portwitness::site::Site;
 use portwitness::verdict::{self, PointSeen, flow_record};
 
 use super::complain;
@@ -15,16 +16,54 @@ use super::inputs::{Group, Input, Source};
 use super::progress::Progress;
 
 /// How to read.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct How {
     options: Options,
+    limits: Limits,
     hash: bool,
+}
+
+/// How much memory to take.
+#[derive(Debug, clap::Args)]
+pub(super) struct Memory {
+    /// Memory that flows may take; beyond it unanswered attempts are only counted
+    #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = size)]
+    max_memory: u64,
+}
+
+/// Parses bytes with K, M, G or T for powers of 1024.
+fn size(text: &str) -> Result<u64, String> {
+    let wrong = || format!("'{text}' is no size; expected a number with K, M, G or T, as 512M");
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let factor: u64 = match text.get(digits.len()..).unwrap_or_default() {
+        "" => 1,
+        "K" | "k" => 1 << 10,
+        "M" | "m" => 1 << 20,
+        "G" | "g" => 1 << 30,
+        "T" | "t" => 1 << 40,
+        _ => return Err(wrong()),
+    };
+    digits.parse::<u64>().ok().and_then(|n| n.checked_mul(factor)).filter(|n| *n > 0).ok_or_else(wrong)
 }
 
 /// How to read: with as many threads as asked for, else one per processor; with digests of the inputs or without.
 pub(super) fn how(threads: Option<NonZeroUsize>, hash: bool) -> How {
     let all = Options::default();
-    How { options: Options { threads: threads.map_or(all.threads, NonZeroUsize::get), ..all }, hash }
+    let options = Options { threads: threads.map_or(all.threads, NonZeroUsize::get), ..all };
+    How { options, hash, ..How::default() }
+}
+
+impl How {
+    /// The same, within so much memory, of which the flows among a site's hosts are the last to go without.
+    pub(super) fn within(mut self, memory: &Memory, site: Option<&Site>) -> Self {
+        let mut protected = AddrSet::none();
+        if let Some(site) = site {
+            site.hosts.iter().flat_map(|h| &h.addrs).for_each(|a| protected.insert(*a));
+            site.role_nets.iter().for_each(|(_, net)| protected.insert_net(*net));
+        }
+        self.limits = Limits { bytes: memory.max_memory, protected: Arc::new(protected) };
+        self
+    }
 }
 
 /// Reads every group.
@@ -50,19 +89,15 @@ pub(super) fn collect(groups: &[Group], how: &How) -> Result<Vec<(Option<String>
     }
     let files = opened.iter().flat_map(|(_, o)| &o.captures).filter_map(|f| f.1.as_ref().ok());
     let progress = Progress::start(&meter, files.map(CaptureFile::len).sum());
-    let points = opened.into_iter().map(|(group, opened)| collect_group(group, opened, &how.options)).collect();
+    let points = opened.into_iter().map(|(group, opened)| collect_group(group, opened, how)).collect();
     drop(progress);
     points
 }
 
-fn collect_group(
-    group: &Group,
-    opened: Opened<'_>,
-    options: &Options,
-) -> Result<(Option<String>, Collected), RunError> {
+fn collect_group(group: &Group, opened: Opened<'_>, how: &How) -> Result<(Option<String>, Collected), RunError> {
     let mut collected = match opened.captures.is_empty() && opened.saved.is_empty() {
         true => Collected::default(),
-        false => observe::collect(opened.captures, opened.saved, options)?,
+        false => observe::collect(opened.captures, opened.saved, &how.options, &how.limits)?,
     };
     // An input that was given and not read: the report lists it, and the verdict cannot be a pass.
     opened.failed.into_iter().for_each(|(input, error)| collected.unreadable(input.id, &error));

@@ -57,6 +57,8 @@ pub(super) struct Args {
     /// Threads that read [default: one per processor]
     #[arg(long, value_name = "N")]
     threads: Option<std::num::NonZeroUsize>,
+    #[command(flatten)]
+    memory: reading::Memory,
     /// Also the captures' SHA-256, of the very bytes that are read
     #[arg(long)]
     hash: bool,
@@ -109,7 +111,7 @@ impl Config {
             None => places::check(&args.at)?,
         }
         Ok(Self {
-            reading: reading::how(args.threads, args.hash),
+            reading: reading::how(args.threads, args.hash).within(&args.memory, site.as_ref()),
             options: Options { scope: args.scope, strict: args.strict, run_at: run_at()? },
             format: args.format,
             style: output::style(args.color, args.verbose),

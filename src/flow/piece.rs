@@ -285,6 +285,12 @@ impl Pieces {
         self.0.extend(later);
     }
 
+    /// First moment and number of SYNs where there is nothing else: an attempt without any answer.
+    pub(crate) fn attempt(&self) -> Option<(Stamp, u64)> {
+        let [Piece { head: Some(head), body: None, .. }] = self.0.as_slice() else { return None };
+        Some((head.sums.first?, head.run.count))
+    }
+
     /// The body that the next packet without SYN goes to, where there is one.
     #[inline]
     pub(crate) fn newest_body(&mut self) -> Option<&mut Body> {

@@ -4,6 +4,7 @@ use crate::base::{InputId, Known, Problem, ProblemKind, Time};
 use crate::capture::{InputMeta, OpenError};
 
 use super::groups::Group;
+use super::limits::Limits;
 use super::model::{Hole, InputSummary, Observation};
 use super::partial::Partial;
 
@@ -43,9 +44,14 @@ impl Collected {
         self.problems.iter().map(|p| p.detail.as_str()).collect()
     }
 
+    /// Nothing yet; what comes is kept within limits of memory.
+    pub(super) fn within(limits: &Limits) -> Self {
+        Self { partial: Partial::within(limits), ..Self::default() }
+    }
+
     /// Captures that follow.
-    pub(super) fn group(&mut self, group: Group<'_>) {
-        let read = group.read();
+    pub(super) fn group(&mut self, group: Group<'_>, limits: &Limits) {
+        let read = group.read(limits);
         let mut next = Self { partial: read.partial, span: read.span, ..Self::default() };
         for (name, meta) in read.metas {
             next.problems.extend(meta.problems());

@@ -13,6 +13,7 @@ impl Partial {
     pub fn finish(self, inputs: Vec<InputSummary>, mut holes: Vec<Hole>) -> Observation {
         let mut problems = self.problems;
         self.repeats.problems(&self.frames).into_iter().for_each(|p| problems.add(p));
+        self.store.shed_attempts().into_iter().for_each(|(at, n)| problems.add(attempts_counted(at, n)));
         let mut flows = Vec::new();
         for (key, pieces) in self.store.into_keys() {
             let (instances, orphans) = resolve(&key, pieces);
@@ -27,6 +28,11 @@ impl Partial {
         holes.dedup();
         Observation { inputs, flows, holes, evicted: 0, problems: problems.iter().collect() }
     }
+}
+
+/// Attempts that were let go for want of memory.
+pub(super) fn attempts_counted(at: Stamp, n: u64) -> Problem {
+    problem(ProblemKind::AttemptsCounted, String::new(), at, n)
 }
 
 fn number(flows: &mut [Flow]) {

@@ -3,6 +3,7 @@
 use crate::base::{InputId, Known, Problem, ProblemKind, Time};
 use crate::capture::{CaptureFile, Event, Frame, FrameSource, InputMeta, LinkType, Reader};
 
+use super::limits::Limits;
 use super::partial::Partial;
 use super::workers::Stretch;
 
@@ -64,15 +65,15 @@ impl Group<'_> {
     }
 
     /// The group as one stretch.
-    pub(super) fn read(self) -> ReadGroup {
+    pub(super) fn read(self, limits: &Limits) -> ReadGroup {
         let span = self.span();
         if self.0.len() > 1 {
             let files = self.0.iter().filter_map(|s| Some((s.name.clone(), s.file?)));
-            let mut read = merge(files);
+            let mut read = merge(files, limits);
             self.0.iter().for_each(|s| read.compare(&s.stretch.meta));
             return ReadGroup { span, ..read };
         }
-        let mut read = ReadGroup { partial: Partial::default(), metas: Vec::new(), span };
+        let mut read = ReadGroup { partial: Partial::within(limits), metas: Vec::new(), span };
         for source in self.0 {
             read.partial.append(source.stretch.partial);
             read.metas.push((source.name, source.stretch.meta));
@@ -96,8 +97,8 @@ impl ReadGroup {
     }
 }
 
-fn merge<'a>(files: impl Iterator<Item = (String, &'a CaptureFile)>) -> ReadGroup {
-    let mut partial = Partial::default();
+fn merge<'a>(files: impl Iterator<Item = (String, &'a CaptureFile)>, limits: &Limits) -> ReadGroup {
+    let mut partial = Partial::within(limits);
     let mut queues: Vec<(String, Queue)> = files
         .filter_map(|(name, file)| {
             file.expect_again();

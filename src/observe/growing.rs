@@ -7,6 +7,7 @@ use crate::capture::{Event, InputMeta};
 
 use super::collected::Collected;
 use super::groups::{Source, groups};
+use super::limits::Limits;
 use super::model::Observation;
 use super::partial::Partial;
 use super::workers::Stretch;
@@ -53,9 +54,10 @@ impl Growing {
     pub fn finish(self, meta: InputMeta) -> Observation {
         let Self { name, mut partial, span, .. } = self;
         partial.set_frames(meta.input, meta.packets);
+        let limits = Limits::default();
         let mut point = Collected::default();
         let source = Source { name, file: None, stretch: Stretch { partial, meta, span } };
-        groups(vec![source]).into_iter().for_each(|group| point.group(group));
+        groups(vec![source]).into_iter().for_each(|group| point.group(group, &limits));
         point.finish()
     }
 }

@@ -4,6 +4,7 @@ mod collected;
 mod finish;
 mod groups;
 mod growing;
+mod limits;
 mod model;
 mod pairs;
 mod partial;
@@ -15,8 +16,9 @@ mod workers;
 
 pub use collected::Collected;
 pub use growing::Growing;
+pub use limits::Limits;
 pub use model::{Hole, InputSummary, Observation};
 pub use pairs::{PairIndex, Sight};
 pub use partial::{Partial, Place};
-pub use run::{Input, Options, collect, observe};
+pub use run::{Input, Options, collect, observe, observe_within};
 pub use saved::{Saved, schema as saved_schema};

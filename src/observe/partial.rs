@@ -11,11 +11,12 @@ use crate::capture::Frame;
 use crate::flow::{DatagramKey, EndPoint, FlowKey, Fragments, Lane, Pieces, Quote, Seen, Shift, Side, forget};
 use crate::packet::{self, Body, Glance, Icmp, Packet, Trail, Vlans};
 
+use super::finish::attempts_counted;
+use super::limits::Limits;
 use super::repeats::{self, Contents, Print, Repeats};
 use super::store::{Long, Short, Store};
 
-/// Pieces kept in a stretch. What would begin another one is counted instead: a flood of forged tuples must not take all
-/// memory.
+/// Pieces of one saved observation: more than that is no file of ours.
 pub(super) const MAX_PIECES: usize = 2_000_000;
 
 /// What a stretch of frames of one observation point yields.
@@ -57,6 +58,11 @@ pub struct Place {
 }
 
 impl Partial {
+    /// An empty stretch that keeps within limits.
+    pub fn within(limits: &Limits) -> Self {
+        Self { store: Store::within(limits), ..Self::default() }
+    }
+
     /// Takes in a frame: decodes it, adds its packet to its flow.
     #[inline]
     pub fn frame(&mut self, frame: &Frame<'_>) {
@@ -150,7 +156,7 @@ impl Partial {
                 let lane = self.lanes.of(place.interface, p.vlans);
                 let long = Long { key: &key, hash, side, at: place.at, lane, tcp: t };
                 let add = |pieces: &mut Pieces| pieces.tcp(&key, side, &seen(t.payload_len), t);
-                if self.store.tcp(&long, MAX_PIECES, add).is_none() {
+                if self.store.tcp(&long, add).is_none() {
                     self.overflow(place.at);
                 }
             }
@@ -206,7 +212,7 @@ impl Partial {
 
     /// Adds something to a key's pieces. In a full store only what begins no key is taken.
     fn add(&mut self, key: &FlowKey, hash: u64, at: Stamp, with: impl FnOnce(&mut Pieces) -> usize) {
-        if self.store.add(key, hash, MAX_PIECES, with).is_none() {
+        if self.store.add(key, hash, with).is_none() {
             self.overflow(at);
         }
     }
@@ -240,7 +246,7 @@ impl Partial {
         }
         self.repeats.append(later.repeats, &self.frames);
         let mut full = Vec::new();
-        self.store.append(later.store, &shift, MAX_PIECES, |at| full.push(at));
+        self.store.append(later.store, &shift, |at| full.push(at));
         full.into_iter().for_each(|at| self.overflow(at));
         self.fragments.append(later.fragments);
         self.problems.merge(&later.problems);
@@ -264,7 +270,8 @@ impl Partial {
     /// Takes it apart, sealed.
     pub(super) fn into_parts(mut self) -> Parts {
         self.seal();
-        let Self { store, fragments, problems, repeats, frames, .. } = self;
+        let Self { store, fragments, mut problems, repeats, frames, .. } = self;
+        store.shed_attempts().into_iter().for_each(|(at, n)| problems.add(attempts_counted(at, n)));
         Parts { keys: store.into_keys().collect(), fragments, problems, repeats, frames }
     }
 
@@ -273,7 +280,7 @@ impl Partial {
         let Parts { keys, fragments, problems, repeats, frames } = parts;
         let mut partial = Self { fragments, problems, repeats, frames, sealed: true, ..Self::default() };
         let mut full = Vec::new();
-        partial.store.take_all(keys.into_iter(), MAX_PIECES, |at| full.push(at));
+        partial.store.take_all(keys.into_iter(), |at| full.push(at));
         full.into_iter().for_each(|at| partial.overflow(at));
         partial
     }

@@ -7,6 +7,7 @@ use crate::capture::{CaptureFile, OpenError};
 
 use super::collected::Collected;
 use super::groups::{Group, Source, groups};
+use super::limits::Limits;
 use super::model::Observation;
 use super::saved::{Saved, read_all};
 use super::workers::{read, read_files};
@@ -36,10 +37,18 @@ pub type Input = (InputId, Result<CaptureFile, OpenError>);
 /// do separate captures of several interfaces. A stream can be read only once: where it overlaps other inputs it is appended
 /// as if it did not, with a problem. Inputs that could not be opened are problems too; an error comes only where none could.
 pub fn observe(inputs: Vec<Input>, options: &Options) -> Result<Observation, RunError> {
-    collect(inputs, Vec::new(), options).map(Collected::finish)
+    observe_within(inputs, options, &Limits::default())
 }
 
-/// As [`observe`], with saved observations among the inputs, each with the numbers of its inputs; not finished yet.
+/// As [`observe`], within limits of memory.
+///
+/// # Errors
+/// Where no input could be opened.
+pub fn observe_within(inputs: Vec<Input>, options: &Options, limits: &Limits) -> Result<Observation, RunError> {
+    collect(inputs, Vec::new(), options, limits).map(Collected::finish)
+}
+
+/// As [`observe_within`], with saved observations among the inputs, each with the numbers of its inputs; not finished yet.
 ///
 /// # Errors
 /// Where no input at all could be opened.
@@ -47,8 +56,9 @@ pub fn collect(
     inputs: Vec<Input>,
     saved: Vec<(Saved, Vec<InputId>)>,
     options: &Options,
+    limits: &Limits,
 ) -> Result<Collected, RunError> {
-    let mut point = Collected::default();
+    let mut point = Collected::within(limits);
     let (mut files, mut streams) = (Vec::new(), Vec::new());
     for (id, input) in inputs {
         match input {
@@ -60,13 +70,13 @@ pub fn collect(
     if files.is_empty() && streams.is_empty() && saved.is_empty() {
         return Err(RunError::NoInput(format!("no readable capture: {}", point.reasons().join("; "))));
     }
-    let stretches = read_files(&files, options.threads, options.segment_len).into_iter().zip(&files);
+    let stretches = read_files(&files, options, limits).into_iter().zip(&files);
     let mut sources: Vec<Source<'_>> = stretches
         .filter_map(|(s, file)| Some(Source { name: file.name().into(), file: Some(file), stretch: s? }))
         .collect();
     for stream in streams {
         let name = stream.name().to_owned();
-        sources.push(Source { name, file: None, stretch: read(&mut stream.frames()) });
+        sources.push(Source { name, file: None, stretch: read(&mut stream.frames(), limits) });
     }
     let saved = read_all(saved, options.threads).into_iter().map(|s| Next::Saved(Box::new(s)));
     let mut next: Vec<Next<'_>> = groups(sources).into_iter().map(Next::Group).chain(saved).collect();
@@ -74,7 +84,7 @@ pub fn collect(
     next.sort_by_key(Next::order);
     for part in next {
         match part {
-            Next::Group(group) => point.group(group),
+            Next::Group(group) => point.group(group, limits),
             Next::Saved(saved) => point.append(*saved),
         }
     }

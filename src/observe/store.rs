@@ -1,11 +1,15 @@
 //! Where the pieces of a stretch's keys are: an index over keys in order of first sight, and beside it a small table of the flows
 //! whose packets may take the short way.
 
+use std::sync::Arc;
+
 use hashbrown::HashTable;
 
 use crate::base::{InputId, Proto, Stamp};
 use crate::flow::{FlowKey, Hot, Look, Pieces, Seeds, Shift, Side, Taken, end_v4, prefix_cap};
 use crate::packet::{Addresses, Glance, Tcp};
+
+use super::limits::Limits;
 
 /// A key and its pieces.
 #[derive(Clone, Debug)]
@@ -19,7 +23,7 @@ struct Entry {
 const COLD: u32 = u32::MAX;
 
 /// The pieces of all keys.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Store {
     seeds: Seeds,
     /// Numbers of entries. Never iterated: `entries` has the order of first sight.
@@ -27,6 +31,11 @@ pub(super) struct Store {
     entries: Vec<Entry>,
     pieces: usize,
     warm: Warm,
+    limits: Limits,
+    /// Entries at which attempts are let go next, while reading and while folding.
+    shed_at: (usize, usize),
+    /// Attempts let go: the first moment and how many.
+    shed: Option<(Stamp, u64)>,
 }
 
 /// Open addressing over hot records: half of a hash and a record's number plus one in each slot.
@@ -122,7 +131,26 @@ impl Ends {
     }
 }
 
+impl Default for Store {
+    fn default() -> Self {
+        Self::within(&Limits::default())
+    }
+}
+
 impl Store {
+    fn empty() -> Self {
+        Self {
+            seeds: Seeds::default(),
+            index: HashTable::new(),
+            entries: Vec::new(),
+            pieces: 0,
+            warm: Warm::default(),
+            limits: Limits::default(),
+            shed_at: (0, 0),
+            shed: None,
+        }
+    }
+
     /// The key of a packet as far as the short way needs it.
     #[inline(always)]
     pub(super) fn ends(&self, g: &Glance<'_>) -> Ends {
@@ -181,18 +209,24 @@ impl Store {
         true
     }
 
-    /// Adds something to a key's pieces; its place, `None` where the key is new and `most` pieces are held.
-    pub(super) fn add(
-        &mut self,
-        key: &FlowKey,
-        hash: u64,
-        most: usize,
-        with: impl FnOnce(&mut Pieces) -> usize,
-    ) -> Option<usize> {
+    /// An empty store that keeps within limits.
+    pub(super) fn within(limits: &Limits) -> Self {
+        Self { shed_at: (limits.stretch(), limits.fold()), limits: limits.clone(), ..Self::empty() }
+    }
+
+    /// Adds something to a key's pieces; its place, `None` where the key is new and the store is full.
+    pub(super) fn add(&mut self, key: &FlowKey, hash: u64, with: impl FnOnce(&mut Pieces) -> usize) -> Option<usize> {
         let place = match self.find(key, hash) {
             Some(place) => place,
-            None if self.pieces >= most => return None,
-            None => self.insert(*key, hash, Pieces::default()),
+            None => {
+                if self.entries.len() >= self.shed_at.0 {
+                    self.shed();
+                }
+                if self.pieces >= self.limits.flows() {
+                    return None;
+                }
+                self.insert(*key, hash, Pieces::default())
+            }
         };
         let Self { entries, warm, pieces, .. } = self;
         let entry = entries.get_mut(place)?;
@@ -206,8 +240,8 @@ impl Store {
     }
 
     /// Adds a TCP packet, and learns what the short way needs for the next one.
-    pub(super) fn tcp(&mut self, p: &Long<'_, '_>, most: usize, add: impl FnOnce(&mut Pieces) -> usize) -> Option<()> {
-        let place = self.add(p.key, p.hash, most, add)?;
+    pub(super) fn tcp(&mut self, p: &Long<'_, '_>, add: impl FnOnce(&mut Pieces) -> usize) -> Option<()> {
+        let place = self.add(p.key, p.hash, add)?;
         let input = *self.warm.input.get_or_insert(p.at.at.input);
         if input != p.at.at.input && !self.warm.mixed {
             // Frames of several inputs come one by one: there is no hurry.
@@ -279,29 +313,33 @@ impl Store {
     }
 
     /// Takes in the pieces of a later stretch, its frames numbered on; calls `full` with the first moment of what has no room.
-    pub(super) fn append(&mut self, mut later: Self, by: &Shift, most: usize, full: impl FnMut(Stamp)) {
+    pub(super) fn append(&mut self, mut later: Self, by: &Shift, full: impl FnMut(Stamp)) {
         self.cool();
         later.flush();
         if !by.is_empty() {
             later.shift(by);
         }
-        self.take_all(later.entries.into_iter().map(|e| (e.key, e.pieces)), most, full);
+        if let Some((mut at, n)) = later.shed {
+            by.stamp(&mut at);
+            self.count_shed(at, n);
+        }
+        self.take_all(later.entries.into_iter().map(|e| (e.key, e.pieces)), full);
     }
 
     /// Adds pieces of keys that follow. What is in the hot table was written back before.
-    pub(super) fn take_all(
-        &mut self,
-        later: impl Iterator<Item = (FlowKey, Pieces)>,
-        most: usize,
-        mut full: impl FnMut(Stamp),
-    ) {
+    pub(super) fn take_all(&mut self, later: impl Iterator<Item = (FlowKey, Pieces)>, mut full: impl FnMut(Stamp)) {
         for (key, pieces) in later {
             let hash = self.seeds.key(&key);
             if let Some(entry) = self.find(&key, hash).and_then(|n| self.entries.get_mut(n)) {
                 self.pieces -= entry.pieces.len();
                 entry.pieces.append(&key, pieces);
                 self.pieces += entry.pieces.len();
-            } else if self.pieces < most {
+                continue;
+            }
+            if self.entries.len() >= self.shed_at.1 {
+                self.shed();
+            }
+            if self.pieces < self.limits.flows() {
                 self.pieces += pieces.len();
                 self.insert(key, hash, pieces);
             } else if let Some(at) = pieces.first_stamp() {
@@ -323,6 +361,53 @@ impl Store {
     /// Changes the pieces of every key; what is in the hot table was written back before.
     pub(super) fn for_each(&mut self, mut change: impl FnMut(&FlowKey, &mut Pieces)) {
         self.entries.iter_mut().for_each(|e| change(&e.key, &mut e.pieces));
+    }
+
+    /// Lets go of what carries least: attempts without any answer, first those between unprotected addresses, then those with
+    /// one protected end. Between protected addresses nothing is let go, so absence may still be claimed there.
+    #[inline(never)]
+    fn shed(&mut self) {
+        let before = self.entries.len();
+        let protected = Arc::clone(&self.limits.protected);
+        let guarded = |key: &FlowKey| key.ends.iter().filter(|e| protected.contains(e.addr)).count();
+        for most in 0..2 {
+            let mut entries = std::mem::take(&mut self.entries);
+            entries.retain(|e| {
+                let Some((at, n)) = e.pieces.attempt().filter(|_| guarded(&e.key) <= most) else { return true };
+                self.count_shed(at, n);
+                self.pieces -= e.pieces.len();
+                false
+            });
+            self.entries = entries;
+            if self.entries.len() < before / 2 {
+                break;
+            }
+        }
+        self.renumber();
+        let len = self.entries.len();
+        self.shed_at = (self.limits.stretch().max(2 * len), self.limits.fold().max(2 * len));
+    }
+
+    fn count_shed(&mut self, at: Stamp, n: u64) {
+        self.shed = Some(self.shed.map_or((at, n), |(first, m)| (first.min(at), m.saturating_add(n))));
+    }
+
+    /// Builds the index anew.
+    fn renumber(&mut self) {
+        let Self { index, entries, seeds, warm, .. } = self;
+        index.clear();
+        for (place, entry) in (0..).zip(&*entries) {
+            let rehash = |&n: &u32| entries.get(n as usize).map_or(0, |e| seeds.key(&e.key));
+            index.insert_unique(seeds.key(&entry.key), place, rehash);
+            if let Some(hot) = warm.records.get_mut(entry.hot as usize) {
+                hot.place = place;
+            }
+        }
+    }
+
+    /// Attempts let go: the first moment and how many.
+    pub(super) const fn shed_attempts(&self) -> Option<(Stamp, u64)> {
+        self.shed
     }
 
     /// The keys and their pieces, in order of first sight.

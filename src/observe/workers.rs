@@ -11,7 +11,9 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use crate::base::{Problem, Time};
 use crate::capture::{CaptureFile, Frame, InputMeta, Reader, SegmentReport, Sink, segment_len};
 
+use super::limits::Limits;
 use super::partial::Partial;
+use super::run::Options;
 
 /// One input, or a segment of it, as read.
 #[derive(Debug)]
@@ -34,7 +36,6 @@ impl Stretch {
 }
 
 /// What frames are put into.
-#[derive(Default)]
 struct Taking {
     partial: Partial,
     span: Option<(Time, Time)>,
@@ -54,8 +55,8 @@ impl Sink for Taking {
 }
 
 /// Reads a source to its end.
-pub(super) fn read(reader: &mut Reader) -> Stretch {
-    let mut taking = Taking::default();
+pub(super) fn read(reader: &mut Reader, limits: &Limits) -> Stretch {
+    let mut taking = Taking { partial: Partial::within(limits), span: None };
     let meta = reader.each(&mut taking);
     let Taking { mut partial, span } = taking;
     partial.set_frames(meta.input, meta.packets);
@@ -77,9 +78,9 @@ struct Done {
     report: SegmentReport,
 }
 
-fn run(task: Task) -> Done {
+fn run(task: Task, limits: &Limits) -> Done {
     let Task { slot, mut reader } = task;
-    let stretch = read(&mut reader);
+    let stretch = read(&mut reader, limits);
     Done { slot, stretch, report: reader.report() }
 }
 
@@ -118,6 +119,7 @@ struct Cutter<'a> {
     files: &'a [CaptureFile],
     /// Bytes of a segment; 0 where a file's length decides.
     segment: u64,
+    limits: &'a Limits,
 }
 
 impl Cutter<'_> {
@@ -152,14 +154,14 @@ impl Cutter<'_> {
     fn again(&self, slot: Slot, before: &SegmentReport) -> Option<Done> {
         let file = self.files.get(slot.0)?;
         let reader = file.read_segment(before.next(), self.end(file, slot.1))?;
-        Some(run(Task { slot, reader }))
+        Some(run(Task { slot, reader }, self.limits))
     }
 }
 
 /// Reads files, each into one stretch, in the order given; `None` for what is no regular file.
-pub(super) fn read_files(files: &[CaptureFile], threads: usize, segment: u64) -> Vec<Option<Stretch>> {
-    let threads = threads.max(1);
-    let cutter = Cutter { files, segment };
+pub(super) fn read_files(files: &[CaptureFile], options: &Options, limits: &Limits) -> Vec<Option<Stretch>> {
+    let threads = options.threads.max(1);
+    let cutter = Cutter { files, segment: options.segment_len, limits };
     let window = threads * 2;
     let mut folds: Vec<Fold> = files.iter().map(|_| Fold::default()).collect();
     thread::scope(|scope| {
@@ -167,7 +169,7 @@ pub(super) fn read_files(files: &[CaptureFile], threads: usize, segment: u64) ->
         let (results, done) = bounded::<Done>(window);
         for _ in 0..threads {
             let (todo, results) = (todo.clone(), results.clone());
-            scope.spawn(move || work(&todo, &results));
+            scope.spawn(move || work(&todo, &results, limits));
         }
         drop((todo, results));
         dispatch(&cutter, window, &tasks, &done, &mut folds);
@@ -175,9 +177,9 @@ pub(super) fn read_files(files: &[CaptureFile], threads: usize, segment: u64) ->
     folds.into_iter().map(|f| f.stretch).collect()
 }
 
-fn work(todo: &Receiver<Task>, results: &Sender<Done>) {
+fn work(todo: &Receiver<Task>, results: &Sender<Done>, limits: &Limits) {
     for task in todo {
-        if results.send(run(task)).is_err() {
+        if results.send(run(task, limits)).is_err() {
             return;
         }
     }

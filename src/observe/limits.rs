@@ -1,0 +1,50 @@
+//! How much memory a reading may take, and what is let go first where that is not enough.
+
+use std::sync::Arc;
+
+use crate::base::AddrSet;
+
+/// Bounds of a reading.
+///
+/// Each stretch and each fold of stretches is bounded by numbers that depend on these limits alone, never on what other threads
+/// do, so that the result is the same for any number of them.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Bytes that flows may take, about.
+    pub bytes: u64,
+    /// Addresses whose flows among each other are never let go, as opaque data.
+    pub protected: Arc<AddrSet>,
+}
+
+/// Bytes of a flow that is hardly more than an attempt; the bound on the number of flows follows from it.
+const FLOW: u64 = 512;
+/// Attempts begin to be let go in a stretch at this part of the bound: several stretches are in memory at once.
+const STRETCH: usize = 32;
+/// The same in a fold, whose flows are to be sealed and reported, which takes more.
+const FOLD: usize = 8;
+
+impl Limits {
+    /// The usual limit.
+    pub const BYTES: u64 = 1 << 30;
+
+    /// Flows held at most.
+    pub(super) fn flows(&self) -> usize {
+        usize::try_from(self.bytes / FLOW).unwrap_or(usize::MAX).max(1024)
+    }
+
+    /// Flows in a stretch at which attempts begin to be let go.
+    pub(super) fn stretch(&self) -> usize {
+        self.flows() / STRETCH
+    }
+
+    /// Flows in a fold at which attempts begin to be let go.
+    pub(super) fn fold(&self) -> usize {
+        self.flows() / FOLD
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { bytes: Self::BYTES, protected: Arc::default() }
+    }
+}
