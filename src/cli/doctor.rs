@@ -76,7 +76,7 @@ fn capture(page: &mut Page) -> bool {
         let state = if card.up { "up" } else { "down" };
         let addresses: Vec<String> = card.addresses.iter().map(ToString::to_string).collect();
         let addresses = if addresses.is_empty() { "no address".to_owned() } else { addresses.join(", ") };
-        page.row(if i == 0 { "interfaces" } else { "" }, &format!("{:<12} {state:<5} {addresses}", card.name));
+        page.row(if i == 0 { "interfaces" } else { "" }, &format!("{:<18} {state:<5} {addresses}", card.name));
     }
     let names: Vec<&str> = all.iter().map(|c| c.name.as_str()).collect();
     let one = if cfg!(target_os = "linux") { ANY } else { names.first().copied().unwrap_or(ANY) };

@@ -38,6 +38,11 @@ pub(super) fn style(color: Color, verbose: bool) -> Style {
     Place { terminal, columns, var: |name| std::env::var_os(name) }.style(color, verbose)
 }
 
+/// Whether standard output is a terminal that can be drawn on.
+pub(super) fn is_screen() -> bool {
+    io::stdout().is_terminal() && std::env::var_os("TERM").is_some_and(|t| t != "dumb" && !t.is_empty())
+}
+
 /// The style for a file: that of a pipe.
 pub(super) fn style_of_file(verbose: bool) -> Style {
     Place { terminal: false, columns: None, var: |name| std::env::var_os(name) }.style(Color::Never, verbose)

@@ -33,8 +33,9 @@ pub fn capture_filters(site: &Site) -> Vec<String> {
     }
     let plain = format!("{} or icmp or icmp6 or {CARRIERS}", ends.join(" or "));
     // Not every link type has Ethernet's types or tags.
-    let tagged = format!("{plain} or {FRAMES} or (vlan and ({plain}))");
-    [tagged, plain].into_iter().filter(|f| f.len() <= LONGEST).collect()
+    let framed = format!("{plain} or {FRAMES}");
+    let tagged = format!("{framed} or (vlan and ({plain}))");
+    [tagged, framed, plain].into_iter().filter(|f| f.len() <= LONGEST).collect()
 }
 
 /// A filter that keeps what any of `filters` keeps, and what the user's own does.
@@ -87,11 +88,15 @@ mod tests {
     #[test]
     fn every_address_and_all_that_may_carry_it_is_kept() {
         let site = site("\"10.77.0.12\", \"fd00:77::12\"");
-        let [tagged, plain] = <[String; 2]>::try_from(capture_filters(&site)).unwrap();
+        let [tagged, framed, plain] = <[String; 3]>::try_from(capture_filters(&site)).unwrap();
         assert!(
             plain.starts_with("host 10.77.0.12 or host fd00:77::12 or net 10.9.0.0/24 or icmp or icmp6 or proto 4")
         );
-        assert!(tagged.starts_with(&plain) && tagged.ends_with(&format!("(vlan and ({plain}))")));
+        assert!(
+            tagged.starts_with(&framed)
+                && framed.starts_with(&plain)
+                && tagged.ends_with(&format!("(vlan and ({plain}))"))
+        );
     }
 
     #[test]

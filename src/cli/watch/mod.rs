@@ -8,9 +8,11 @@ mod interfaces;
 mod keep;
 mod pace;
 mod privilege;
+mod screen;
 mod show;
 mod source;
 mod stop;
+mod view;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -27,9 +29,11 @@ use portwitness::watch::{Counts, Ended, Event, Ledger, all_satisfied};
 
 use self::interfaces::{InterfaceArgs, Wanted};
 use self::pace::Pace;
+use self::screen::Display;
 use self::show::Show;
 use self::source::{Opened, Source};
 use self::stop::{Stop, Wish};
+use self::view::Can;
 use super::inputs::{self, At, Group};
 use super::output::{self, Color};
 use super::places;
@@ -69,7 +73,7 @@ pub(super) struct Args {
     /// Further rules; a set replaces the built-in one with its id
     #[arg(long, value_name = "FILE|DIR")]
     rules: Vec<PathBuf>,
-    /// One line of text per event [default]
+    /// One line of text per event, also on a terminal
     #[arg(long, conflicts_with = "json")]
     plain: bool,
     /// One JSON object per event; the last one is the report
@@ -116,6 +120,7 @@ struct Config {
     interfaces: Option<Wanted>,
     options: Options,
     json: bool,
+    screen: bool,
     until: Option<Until>,
     time: Option<Duration>,
     format: Format,
@@ -142,6 +147,7 @@ impl Config {
         Ok(Self {
             options: Options { scope: args.scope, strict: args.strict, run_at: verify::run_at()? },
             json: args.json,
+            screen: !args.json && !args.plain && output::is_screen(),
             until: args.until,
             time: args.time,
             format: args.format.unwrap_or_default(),
@@ -189,11 +195,18 @@ pub(super) fn run(args: Args) -> Result<u8, RunError> {
     let source = source.without_privileges(&config.group)?;
     let stop = Stop::new(config.time)?;
     let show = Show::new(config.json, output::style(config.color, false))?;
-    let mut watch = Watch { show, ledger: Ledger::default() };
     let opened = source.open(&config.group, &stop)?;
+    let display = config.screen.then(|| display(&opened, config.color)).transpose()?;
+    let mut watch = Watch { show, display, ledger: Ledger::default() };
     let (report, why) = watch.over(&config, &stop, opened);
     watch.end(&config, &report, why, output.as_mut())?;
     Ok(report.verdict.exit_status())
+}
+
+fn display(opened: &Opened, color: Color) -> Result<Display, RunError> {
+    let style = output::style(color, false);
+    let name = if opened.name == "-" { "standard input" } else { &opened.name };
+    Display::begin(name, Can { color: style.color, ascii: style.ascii })
 }
 
 /// The file for the report, made while that is still allowed and before anybody has waited for the report.
@@ -204,6 +217,8 @@ fn create(path: &Path) -> Result<File, RunError> {
 /// What is told while watching.
 struct Watch {
     show: Show,
+    /// Shows everything, in place of lines.
+    display: Option<Display>,
     ledger: Ledger,
 }
 
@@ -241,7 +256,12 @@ impl Watch {
                     if config.until == Some(Until::Satisfied) && all_satisfied(&report) {
                         wish = Wish::Stop(Ended::Satisfied);
                     }
+                } else if let Some(display) = &mut self.display {
+                    display.quiet();
                 }
+            }
+            if self.display.as_ref().is_some_and(Display::wants_to_quit) {
+                wish = Wish::Stop(Ended::Signal);
             }
             if self.show.is_closed() {
                 wish = Wish::Stop(Ended::NoReader);
@@ -266,7 +286,10 @@ impl Watch {
     /// Judges what is there and tells what changed.
     fn look(&mut self, config: &Config, growing: &Growing, meta: InputMeta) -> Report {
         let report = config.judge(growing.seen(meta));
-        self.ledger.update(&report).iter().for_each(|e| self.show.event(e));
+        match &mut self.display {
+            Some(display) => display.show(&report),
+            None => self.ledger.update(&report).iter().for_each(|e| self.show.event(e)),
+        }
         report
     }
 
@@ -278,7 +301,10 @@ impl Watch {
         why: Ended,
         output: Option<&mut (PathBuf, File)>,
     ) -> Result<(), RunError> {
-        self.ledger.update(report).iter().for_each(|e| self.show.event(e));
+        // The terminal is given back before anything is printed.
+        if self.display.take().is_none() {
+            self.ledger.update(report).iter().for_each(|e| self.show.event(e));
+        }
         let requirements = Counts::of(&report.requirements);
         self.show.last(&Event::End { at: report.scope.last, why, requirements });
         if config.json && output.is_none() {

@@ -2,6 +2,7 @@
 //! stream's first byte may be long in coming, so that is waited for in a thread.
 
 use std::net::IpAddr;
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
@@ -68,11 +69,21 @@ impl Source {
                 doing: "give up",
                 source,
             })?;
+            // The more, the better; without it nothing can be gained either.
+            let _confined = privilege::confine(&self.folder());
         }
         if let Self::Interfaces(open) = &mut self {
             open.keep(true)?;
         }
         Ok(self)
+    }
+
+    /// Where files will still be made.
+    fn folder(&self) -> Vec<&Path> {
+        match self {
+            Self::Stream => Vec::new(),
+            Self::Interfaces(open) => open.folder(),
+        }
     }
 
     /// Begins to read, as soon as the first bytes are there.
@@ -151,6 +162,12 @@ impl Open {
         self.interfaces.addresses.clone()
     }
 
+    fn folder(&self) -> Vec<&Path> {
+        let how = self.wanted.keep.iter().filter(|how| how.rotates());
+        let folder = how.filter_map(|how| how.path.parent());
+        folder.map(|f| if f.as_os_str().is_empty() { Path::new(".") } else { f }).collect()
+    }
+
     fn keep(&mut self, rotating: bool) -> Result<(), RunError> {
         if let Some(how) = self.wanted.keep.clone().filter(|how| how.rotates() == rotating) {
             self.keep = Some(Keep::begin(how, self.interfaces.head())?);
@@ -194,6 +211,10 @@ impl Open {
     }
 
     pub(super) fn addresses(&self) -> Vec<IpAddr> {
+        match *self {}
+    }
+
+    fn folder(&self) -> Vec<&Path> {
         match *self {}
     }
 
