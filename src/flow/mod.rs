@@ -25,7 +25,7 @@ pub(crate) use seal::seal;
 pub(crate) use shift::Shift;
 pub(crate) use sums::{Seen, span};
 
-pub use attempt::{Attempt, AttemptContext, Cause, Outcome, Warning, attempt};
+pub use attempt::{Attempt, AttemptContext, Cause, Outcome, Warning, attempt, patience};
 pub use conn_state::{ConnState, conn_state};
 pub use id::{community_id, id};
 pub use model::{End, EndPoint, Flow, FlowId, FlowKey, IcmpError, Lane, Rst, Side, SynAck, SynRun};

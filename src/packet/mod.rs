@@ -26,5 +26,6 @@ mod view;
 mod vxlan;
 
 pub use decode::{Decoded, decode};
+pub use icmp::CUT_QUOTE;
 pub use issue::Issue;
 pub use view::{Body, Icmp, Packet, Quoted, Tcp, TcpFlags, Udp, Vlans};

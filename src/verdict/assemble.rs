@@ -4,7 +4,7 @@ use super::classify::{Classifier, overlaps_window};
 use super::expand::expand;
 use super::judged::Judged;
 use super::points::PointView;
-use super::presence::Evidence;
+use super::presence::{Evidence, When};
 use super::record::flow_record;
 use super::requirement::requirement;
 use super::rules::Rules;
@@ -14,7 +14,7 @@ use super::sound::{Ground, unseen_bytes};
 use super::summary;
 use super::who::Who;
 use super::{Case, exposure};
-use crate::base::{PortSet, Time};
+use crate::base::{PortSet, ProblemKind, Time};
 use crate::matrix::RuleSet;
 use crate::observe::PairIndex;
 use crate::report::{
@@ -77,11 +77,22 @@ fn settle<'a>(
     seen: &[Seen<'a>],
     no_site: bool,
 ) -> Vec<Settled> {
-    let in_window = |s: &Seen<'_>| overlaps_window(site, s);
-    let evidence = Evidence::new(seen, named_ports(site, seen), &in_window);
+    let when = |s: &Seen<'_>| when(site, points, s);
+    let evidence = Evidence::new(seen, named_ports(site, seen), &when);
     let under_way = seen.iter().find(|s| s.headless() && is_restore_step(s));
     let ground = Ground { site, points, no_site, under_way };
     Settler::new(site, rules, seen, &ground, &evidence).settle(expand(rules, site))
+}
+
+/// How a flow lies to the declared windows.
+fn when(site: &Site, points: &[PointView<'_>], s: &Seen<'_>) -> When {
+    let problems = points.get(s.point).map_or(&[][..], |p| p.observation.problems.as_slice());
+    match () {
+        () if overlaps_window(site, s) => When::In,
+        () if problems.iter().any(|p| p.kind == ProblemKind::ClockSetBack) => When::Later,
+        () if site.windows.iter().any(|w| s.began() >= w.from) => When::Later,
+        () => When::Before,
+    }
 }
 
 /// Whether a flow is a driver's, of a step after the restore's first.

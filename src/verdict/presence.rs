@@ -25,6 +25,8 @@ pub(super) struct Presence {
     pub(super) failed: Vec<usize>,
     /// A port that the mapper named and nobody tried afterwards.
     pub(super) untried: Option<Named>,
+    /// Nothing lies in the declared windows, and this flow after one began: the window, or a clock, may be wrong.
+    pub(super) outside: Option<usize>,
 }
 
 impl Presence {
@@ -63,13 +65,24 @@ impl Attempts {
     }
 }
 
+/// How a flow lies to the declared windows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum When {
+    /// In one, or there is none.
+    In,
+    /// In none, but after one began; or its capture's clock was set back, and nobody knows.
+    Later,
+    /// Before all of them.
+    Before,
+}
+
 /// Everything presence is decided from.
 pub(super) struct Evidence<'a, 'p> {
     seen: &'p [Seen<'a>],
     named: Vec<Named>,
     interfaces: Interfaces,
-    /// Whether a flow lies in the declared windows.
-    in_window: &'p dyn Fn(&Seen<'_>) -> bool,
+    /// How a flow lies to the declared windows.
+    when: &'p dyn Fn(&Seen<'_>) -> When,
     /// Flows by pair, in their order.
     by_pair: BTreeMap<Pair, Vec<usize>>,
     /// When a port that the mapper named was last in use.
@@ -77,7 +90,7 @@ pub(super) struct Evidence<'a, 'p> {
 }
 
 impl<'a, 'p> Evidence<'a, 'p> {
-    pub(super) fn new(seen: &'p [Seen<'a>], named: Vec<Named>, in_window: &'p dyn Fn(&Seen<'_>) -> bool) -> Self {
+    pub(super) fn new(seen: &'p [Seen<'a>], named: Vec<Named>, when: &'p dyn Fn(&Seen<'_>) -> When) -> Self {
         let mut by_pair = BTreeMap::<Pair, Vec<usize>>::new();
         for (i, s) in seen.iter().enumerate() {
             by_pair.entry(s.pair).or_default().push(i);
@@ -89,7 +102,7 @@ impl<'a, 'p> Evidence<'a, 'p> {
                 *last = (*last).max(s.flow.last.time);
             }
         }
-        Self { seen, interfaces: Interfaces::new(&named), named, in_window, by_pair, tried }
+        Self { seen, interfaces: Interfaces::new(&named), named, when, by_pair, tried }
     }
 
     /// Decides a demand on a rule's port from flows alone.
@@ -107,11 +120,21 @@ impl<'a, 'p> Evidence<'a, 'p> {
                 found.cause = Some(Cause::MapperPortUntried);
             }
         }
+        if found.outcome.is_none() {
+            let services = [Some(port.service), port.fallback_service()].into_iter().flatten();
+            // One that did not work says most.
+            let later = services.flat_map(|s| self.of_demand(d, s, When::Later));
+            found.outside = later.min_by_key(|(i, s)| (s.network() == Worked::Yes, *i)).map(|(i, _)| i);
+            if found.outside.is_some() {
+                found.outcome = Some(Outcome::Inconclusive);
+                found.cause = Some(Cause::Time);
+            }
+        }
         found
     }
 
     fn attempts(&self, d: &Demand, port: &RulePort, service: Service, healing: Healing) -> Attempts {
-        let mine: Vec<(usize, &Seen<'_>)> = self.of_demand(d, service);
+        let mine: Vec<(usize, &Seen<'_>)> = self.of_demand(d, service, When::In);
         let judged = mine.iter().map(|(i, s)| (*i, self.worked(s, d, port, service))).collect();
         let mut out = Attempts::default();
         for (i, worked) in join(self.seen, judged) {
@@ -132,8 +155,8 @@ impl<'a, 'p> Evidence<'a, 'p> {
         out
     }
 
-    /// Flows that ask for a service of a demand, in their order.
-    fn of_demand(&self, d: &Demand, service: Service) -> Vec<(usize, &Seen<'a>)> {
+    /// Flows that ask for a service of a demand at some time, in their order.
+    fn of_demand(&self, d: &Demand, service: Service, when: When) -> Vec<(usize, &Seen<'a>)> {
         let may = |p: Peer, hosts: &[crate::site::HostId], block: bool| match p {
             Peer::Host(h) => block || hosts.contains(&h),
             Peer::Addr(_) => block,
@@ -145,7 +168,7 @@ impl<'a, 'p> Evidence<'a, 'p> {
             .filter(|((o, r), _)| may(*o, &d.drivers, from_block) && may(*r, &d.responders, to_block));
         let flows = pairs.flat_map(|(_, flows)| flows).filter_map(|&i| self.seen.get(i).map(|s| (i, s)));
         let mut mine: Vec<(usize, &Seen<'a>)> = flows
-            .filter(|(_, s)| service.contains(s.flow.key.proto, s.port()) && d.is_between(s) && (self.in_window)(s))
+            .filter(|(_, s)| service.contains(s.flow.key.proto, s.port()) && d.is_between(s) && (self.when)(s) == when)
             .collect();
         mine.sort_by_key(|(i, _)| *i);
         mine

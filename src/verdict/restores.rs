@@ -22,6 +22,8 @@ pub(super) struct Restores {
 struct Times {
     /// The first and the last of those that show this stage: a flow that an earlier stage asks for as well shows only that one.
     own: Option<(Time, Time)>,
+    /// The first whose beginning was captured.
+    begun: Option<Time>,
     /// The decisive one.
     decisive: Option<Time>,
 }
@@ -42,7 +44,9 @@ impl Restores {
                 let began = |i: &usize| seen.get(*i).map(Seen::began);
                 let shows = |i: &&usize| stages.get(*i).copied() == s.demand.stage;
                 let own = || s.presence.flows.iter().filter(shows).filter_map(began);
-                Times { own: own().min().zip(own().max()), decisive: s.presence.flows.first().and_then(began) }
+                let whole = |i: &&usize| seen.get(**i).is_some_and(|s| !s.headless());
+                let begun = s.presence.flows.iter().filter(whole).filter_map(began).min();
+                Times { own: own().min().zip(own().max()), begun, decisive: s.presence.flows.first().and_then(began) }
             })
             .collect();
         Self { hosts: if targets.is_empty() { each } else { targets }, times }
@@ -86,6 +90,13 @@ impl Restores {
         let own = all.iter().position(|x| std::ptr::eq(x, blocked));
         let failed = own.and_then(|i| self.times.get(i)).and_then(|t| t.decisive);
         self.later(all, blocked).any(|(_, last)| Some(last) >= failed)
+    }
+
+    /// When something of an earlier stage was first seen to begin.
+    pub(super) fn earlier_step(&self, all: &[Settled], s: &Settled) -> Option<Time> {
+        s.demand.stage?;
+        let earlier = |l: &Settled| l.demand.stage.is_some() && l.demand.stage < s.demand.stage && self.tells(l, s);
+        all.iter().zip(&self.times).filter(|(l, _)| earlier(l)).filter_map(|(_, t)| t.begun).min()
     }
 
     /// When something of a later stage was first seen.

@@ -126,6 +126,15 @@ impl Seen<'_> {
         self.flow.first.time
     }
 
+    /// When a failed attempt was known to have failed: by what came back, or by silence.
+    pub(super) fn settled_at(&self) -> Time {
+        let decided = self.attempt.decided.map_or_else(|| self.began(), |s| s.time);
+        match self.attempt.outcome {
+            Tried::Unanswered | Tried::HalfOpen => decided.plus(flow::patience(self.flow, &self.direction)),
+            _ => decided,
+        }
+    }
+
     /// Whether the originator is known for sure.
     pub(super) const fn certain(&self) -> bool {
         self.direction.certain

@@ -13,6 +13,9 @@ use crate::site::{HostId, Site};
 /// A hole between files longer than this counts as time not covered: rotation itself takes far less.
 const HOLE: Span = Span::from_secs(2);
 
+/// A fallback is tried this soon after the primary port failed.
+const NEXT_TRY: Span = Span::from_secs(3);
+
 /// Captured bytes below which transport headers may be cut: Ethernet, two VLAN tags, IPv6, TCP with options.
 const SHORT_SNAPLEN: u32 = 96;
 
@@ -36,6 +39,8 @@ pub(super) struct Progress {
     pub(super) restore_seen: bool,
     /// When something of a later step was first seen.
     pub(super) later: Option<Time>,
+    /// When something of an earlier step was first seen to begin.
+    pub(super) earlier: Option<Time>,
     /// When, at any point, the first step of the restore was seen.
     pub(super) first: Option<Time>,
 }
@@ -127,6 +132,20 @@ impl Ground<'_, '_> {
         }
     }
 
+    /// Why flows between a pair may have gone unseen after a moment: every point that sees the pair has a reason.
+    pub(super) fn unseen_since(&self, pair: (HostId, HostId), least: u64, t: Time) -> Option<Doubt> {
+        let mut first = None;
+        for p in self.points.iter().filter(|p| p.sight(pair.0, pair.1) != Sight::Hidden) {
+            let soon = || {
+                let text = format!("the capture at {} ends, or has a hole, right after", p.name);
+                (p.observation.open_after(t) < NEXT_TRY).then_some((Cause::Time, text))
+            };
+            let doubt = self.point_doubt(p, pair, least, None).or_else(soon)?;
+            first = first.or(Some(doubt));
+        }
+        first
+    }
+
     /// Loss that could have swallowed a whole session.
     fn loss(&self, p: &PointView<'_>, least: u64) -> Option<Doubt> {
         let inferred = unseen_bytes(p);
@@ -163,6 +182,10 @@ impl Ground<'_, '_> {
             let text = "nothing of a later step was seen and the site names no [[window]]: the capture may not cover this step";
             return Some((Cause::Time, text.to_owned()));
         };
+        if progress.earlier.is_none_or(|earlier| earlier > later) {
+            let text = "nothing of an earlier step was seen to begin and the site names no [[window]]: the capture may have begun after this step";
+            return Some((Cause::Time, text.to_owned()));
+        }
         if let Some(s) = self.under_way {
             let text =
                 format!("{} was already under way when the capture began: earlier steps may lie before it", s.id.0);

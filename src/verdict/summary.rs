@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::judged::{Judged, rule_of};
 use super::points::PointView;
 use super::rules::expired;
-use super::seen::Seen;
+use super::seen::{Seen, Worked};
 use super::settle::Settled;
 use super::sound::unseen_bytes;
 use super::words;
@@ -155,7 +155,11 @@ fn open_rows(j: &Judged<'_, '_>) -> Vec<String> {
         _ => false,
     };
     let mut groups: Vec<(Outcome, String, Vec<String>)> = Vec::new();
-    for s in j.applicable().filter(|s| s.demand.need == Need::Required).filter(counts) {
+    // Of an expected row, absence fails nothing; an attempt that may have been blocked would.
+    let tried =
+        |s: &Settled| s.outcome == Outcome::Inconclusive && s.presence.attempted() && s.substituted_by.is_none();
+    let matters = |s: &&Settled| s.demand.need == Need::Required || s.demand.need == Need::Expected && tried(s);
+    for s in j.applicable().filter(matters).filter(counts) {
         let (rule, port) = rule_of(j, s);
         let (name, why) = (format!("{} {}", rule.id, port.service), super::requirement::requirement(j, s).reason);
         match groups.iter_mut().find(|(o, w, _)| (*o, w) == (s.outcome, &why)) {
