@@ -156,8 +156,11 @@ fn open_rows(j: &Judged<'_, '_>) -> Vec<String> {
     };
     let mut groups: Vec<(Outcome, String, Vec<String>)> = Vec::new();
     // Of an expected row, absence fails nothing; an attempt that may have been blocked would.
-    let tried =
-        |s: &Settled| s.outcome == Outcome::Inconclusive && s.presence.attempted() && s.substituted_by.is_none();
+    let in_vain = |i: usize| j.seen.get(i).is_some_and(|f| f.network() != Worked::Yes);
+    let tried = |s: &Settled| {
+        let tried = s.presence.attempted() || s.presence.outside.is_some_and(in_vain);
+        s.outcome == Outcome::Inconclusive && tried && s.substituted_by.is_none()
+    };
     let matters = |s: &&Settled| s.demand.need == Need::Required || s.demand.need == Need::Expected && tried(s);
     for s in j.applicable().filter(matters).filter(counts) {
         let (rule, port) = rule_of(j, s);
