@@ -71,6 +71,7 @@ captures: toolchain packages ## Record captures/ anew from the lab; needs root
 
 explore: toolchain ## Property tests with new random cases, several times over
 	@for i in 1 2 3 4 5; do $(CARGO) test --locked --test flow_laws --test capture_segments --test decode_oracle || exit 1; done
+	@PORTWITNESS_EXPLORE=1 $(CARGO) test --locked --test faults
 
 bench-traffic: toolchain ## Make the traffic of the benchmarks in target/bench (15 GB; PACKETS=2000000 for less)
 	@$(CARGO) bench --locked --bench traffic -- --out "$(CURDIR)/target/bench" $(if $(PACKETS),--packets $(PACKETS)) $(SETS)

@@ -7,6 +7,7 @@ pub mod app;
 pub mod base;
 pub mod capture;
 pub mod config;
+pub mod disturb;
 pub mod flow;
 pub mod matrix;
 pub mod observe;

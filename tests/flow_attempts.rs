@@ -368,7 +368,8 @@ fn udp_is_answered_silent_or_told_by_icmp() {
 fn the_table_is_read_without_the_index_too() {
     let seen = seen_until(&[syn(0), syn(S)], 3600 * S);
     let direction = orient(&seen.flows[0], &PortSet::none());
-    let context = AttemptContext { open: Span::from_secs(3), hole: false, return_path: true, resp_ttl: None };
+    let context =
+        AttemptContext { open: Span::from_secs(3), hole: false, return_path: true, errors_cut: false, resp_ttl: None };
     let a = attempt(&seen.flows[0], &direction, &context);
     assert_eq!(
         (a.outcome, a.first, a.decided.unwrap().time),

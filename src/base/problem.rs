@@ -36,6 +36,8 @@ pub enum ProblemKind {
     TimeAssumed,
     /// Time ran backwards within one file.
     TimeBackwards,
+    /// It ran back so far that the clock must have been set, or that the file was put together out of order.
+    ClockSetBack,
     /// A statistics block whose times cannot be right; its times were ignored.
     StatisticsTimeIgnored,
     /// A header field contradicts the packet's length or its protocol.
@@ -91,7 +93,7 @@ impl ProblemKind {
         let (later_absence, absence, pass) = match self {
             K::FileTruncated | K::FileCorrupt => (true, false, false),
             K::UnsupportedLinkType | K::UnknownInterface | K::TimeOutOfRange | K::TimeAssumed => (true, true, false),
-            K::StoreOverflow | K::Evicted | K::SavedIncomplete => (true, true, false),
+            K::StoreOverflow | K::Evicted | K::SavedIncomplete | K::ClockSetBack => (true, true, false),
             K::InputUnreadable => (true, true, true),
             K::HiddenFrames
             | K::PacketMalformed
@@ -124,6 +126,7 @@ impl ProblemKind {
             K::TimeOutOfRange => "timestamp outside the years 1678 to 2261",
             K::TimeAssumed => "packets without a time",
             K::TimeBackwards => "time runs backwards",
+            K::ClockSetBack => "the clock was set back",
             K::StatisticsTimeIgnored => "times of a statistics block ignored",
             K::PacketMalformed => "malformed packet",
             K::PacketTruncated => "header cut by the capture length",

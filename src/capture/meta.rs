@@ -10,6 +10,8 @@ use crate::base::{InputId, Known, Problem, ProblemKind, Span, Time, WireText};
 
 /// Statistics further than this after the last frame, or a start further than this before the first, are not believed.
 const PLAUSIBLE: Span = Span::from_secs(366 * 24 * 3600);
+/// A step back longer than this is a clock that was set; capturing on several queues or interfaces swaps neighbours only.
+const SET_BACK: Span = Span::from_millis(100);
 /// 2000-01-01: the earliest time believed of statistics where no frame tells better.
 const EARLIEST: Time = Time::from_nanos(946_684_800 * 1_000_000_000);
 
@@ -47,6 +49,8 @@ pub struct InputMeta {
     pub(super) ends: Option<((Time, u64), Time)>,
     pub(super) backwards: u64,
     pub(super) backwards_at: Option<u64>,
+    /// The longest step back.
+    pub(super) back_by: Span,
     pub(super) interfaces: BTreeMap<u32, InterfaceMeta>,
     pub(super) filters: BTreeSet<WireText>,
     pub(super) snaplen: Option<u32>,
@@ -98,6 +102,7 @@ impl InputMeta {
             ends: None,
             backwards: 0,
             backwards_at: None,
+            back_by: Span::default(),
             interfaces: BTreeMap::new(),
             filters: BTreeSet::new(),
             snaplen: None,
@@ -123,8 +128,9 @@ impl InputMeta {
     /// Counts a frame's time; `number` is the frame's.
     #[inline]
     pub(super) fn add_time(&mut self, time: Time, number: u64) {
-        if self.ends.is_some_and(|(_, last)| time < last) {
+        if let Some((_, last)) = self.ends.filter(|(_, last)| time < *last) {
             self.backwards += 1;
+            self.back_by = self.back_by.max(last.since(time));
             self.backwards_at = self.backwards_at.or(Some(number));
         }
         self.ends = Some(self.ends.map_or(((time, number), time), |(first, _)| (first, time)));
@@ -142,6 +148,45 @@ impl InputMeta {
         }
     }
 
+    /// The same input without its frames: what is left is what it says of itself.
+    pub(crate) fn without_frames(self) -> Self {
+        let fresh = Self::new(self.input, self.format);
+        let mut interfaces = self.interfaces;
+        interfaces.values_mut().for_each(|i| (i.packets, i.counted) = (0, 0));
+        let Self { packing, bytes, damaged_at, drops, further_drops, filters, snaplen, .. } = self;
+        Self { packing, bytes, damaged_at, drops, further_drops, filters, snaplen, interfaces, ..fresh }
+    }
+
+    /// Counts a frame that was handed on.
+    pub(crate) fn count(&mut self, time: Time, interface: u32, link: LinkType, cut: bool) {
+        self.packets += 1;
+        self.cut_frames += u64::from(cut);
+        self.links.insert(link);
+        self.interfaces.entry(interface).or_default().packets += 1;
+        self.add_time(time, self.packets);
+    }
+
+    /// Counts frames that were lost, before one of this time where that is known.
+    pub(crate) fn lose(&mut self, interface: u32, before: Option<Time>, count: u64) {
+        if let Some(at) = before {
+            self.add_drops(at, count);
+        }
+        let i = self.interfaces.entry(interface).or_default();
+        i.dropped = i.dropped.saturating_add(count);
+    }
+
+    /// Counts frames that were lost, as statistics at the end do: every interface then has a counter.
+    pub(crate) fn lose_in_all(&mut self, count: u64) {
+        self.interfaces.values_mut().for_each(|i| i.counted = i.packets);
+        let first = self.interfaces.keys().next().copied().unwrap_or_default();
+        self.lose(first, None, count);
+    }
+
+    /// Notes a capture length.
+    pub(crate) fn cut_at(&mut self, snaplen: u32) {
+        self.add_snaplen(snaplen);
+    }
+
     /// Adds the meta of what follows in the same input.
     pub fn append(&mut self, later: Self) {
         let shifted = later.ends.map(|((t, n), last)| ((t, n + self.packets), last));
@@ -149,10 +194,12 @@ impl InputMeta {
             && first < last
         {
             self.backwards += 1;
+            self.back_by = self.back_by.max(last.since(first));
             self.backwards_at = self.backwards_at.or(Some(number));
         }
         self.backwards_at = self.backwards_at.or(later.backwards_at.map(|n| n + self.packets));
         self.backwards += later.backwards;
+        self.back_by = self.back_by.max(later.back_by);
         self.ends = merge(self.ends, shifted, |a, b| (a.0, b.1));
         self.span = merge(self.span, later.span, |a, b| (a.0.min(b.0), a.1.max(b.1)));
         self.links.extend(later.links);
@@ -221,9 +268,12 @@ impl InputMeta {
     pub fn problems(&self) -> Vec<Problem> {
         let problem =
             |kind, frame, count| Problem { input: self.input, kind, detail: String::new(), offset: None, frame, count };
+        let set_back = self.back_by > SET_BACK;
+        let by = format!("by {:.1} s", self.back_by.as_secs_f64());
         let ignored = self.stated().filter(Result::is_err).count() as u64;
         [
             problem(ProblemKind::TimeBackwards, self.backwards_at, self.backwards),
+            Problem { detail: by, ..problem(ProblemKind::ClockSetBack, self.backwards_at, u64::from(set_back)) },
             problem(ProblemKind::StatisticsTimeIgnored, None, ignored),
         ]
         .into_iter()

@@ -100,6 +100,8 @@ pub struct AttemptContext {
     /// Whether an answer would have been seen: packets from the responder towards the originator were, in the same lane, or the
     /// capture is at the originator and shows both directions.
     pub return_path: bool,
+    /// Whether ICMP errors were cut before the packet they quote: one of them may be the answer.
+    pub errors_cut: bool,
     /// Lowest and highest time to live of the responder's packets in these lanes, RSTs left out; `None` where there is none.
     pub resp_ttl: Option<(u8, u8)>,
 }
@@ -139,6 +141,13 @@ pub fn attempt(flow: &Flow, direction: &Orientation, context: &AttemptContext) -
         .or_else(|| look.withdrawn())
         .or_else(|| look.unanswered())
         .unwrap_or_else(|| look.result(Outcome::Undetermined, look.doubt(), None))
+}
+
+/// How long after its last SYN an originator may still wait for an answer: at least 3 s, and twice the last interval.
+pub fn patience(flow: &Flow, direction: &Orientation) -> Span {
+    let context =
+        AttemptContext { open: Span::default(), hole: false, return_path: false, errors_cut: false, resp_ttl: None };
+    Look { flow, orig: direction.orig, context: &context }.patience().unwrap_or(PATIENCE)
 }
 
 struct Look<'a> {
@@ -268,7 +277,7 @@ impl Look<'_> {
 
     fn unanswered(&self) -> Option<Attempt> {
         let patient = self.context.open >= self.patience()?;
-        if !self.nothing_back() || !patient || !self.context.return_path {
+        if !self.nothing_back() || !patient || !self.context.return_path || self.context.errors_cut {
             return None;
         }
         let count: u64 = self.runs().map(|r| r.count).sum();
@@ -300,6 +309,9 @@ impl Look<'_> {
         if open < patience {
             let what = if self.context.hole { "the capture has a hole" } else { "the capture ended" };
             return format!("{what} {} after the last SYN, {} are needed", seconds(open), seconds(patience));
+        }
+        if self.context.errors_cut {
+            return "ICMP errors were cut before the packet they quote: one may be the answer".to_owned();
         }
         let (from, to) = (self.addr(self.resp()), self.addr(self.orig));
         format!("no packet from {from} towards {to}'s side was seen: return path unproven")

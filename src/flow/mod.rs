@@ -38,7 +38,7 @@ pub(crate) use sums::{Seen, span};
 pub(crate) use told::Told;
 
 pub use after::{After, Break, after};
-pub use attempt::{Attempt, AttemptContext, Cause, Outcome, Warning, attempt};
+pub use attempt::{Attempt, AttemptContext, Cause, Outcome, Warning, attempt, patience};
 pub use conn_state::{ConnState, conn_state};
 pub use head::HEAD_LENGTHS;
 pub use id::{community_id, id};

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::base::{Known, Span, Stamp};
+use crate::base::{Known, Problem, ProblemKind, Span, Stamp};
 use crate::flow::{AttemptContext, Flow, Lane, Orientation, Side, span};
 
 use super::model::Observation;
+use crate::packet::CUT_QUOTE;
 
 /// Packets of one address pair and direction in one lane. Times are those of the flows' ends, which may have been seen in several
 /// lanes: where one was, its times count for each.
@@ -36,12 +37,15 @@ pub struct PairIndex {
     pairs: BTreeMap<(IpAddr, IpAddr), Vec<Sight>>,
     hosts: BTreeMap<IpAddr, Host>,
     ttls: Ttls,
+    /// Whether ICMP errors were cut before the packet they quote.
+    errors_cut: bool,
 }
 
 impl PairIndex {
     /// From all flows of an observation.
     pub fn new(seen: &Observation) -> Self {
-        let mut index = Self::default();
+        let cut = |p: &Problem| p.kind == ProblemKind::PacketTruncated && p.detail == CUT_QUOTE;
+        let mut index = Self { errors_cut: seen.problems.iter().any(cut), ..Self::default() };
         for flow in seen.flows.iter().filter(|f| !f.group) {
             index.add(flow, Side::A);
             index.add(flow, Side::B);
@@ -114,6 +118,6 @@ impl PairIndex {
         let lanes = flow.ends.iter().flat_map(|e| &e.lanes);
         let resp_ttl = lanes.fold(None, |range, &lane| span(range, self.ttl_range(resp, lane)));
         let return_path = self.return_path(flow, direction, at_originator);
-        AttemptContext { open, hole: open < whole, return_path, resp_ttl }
+        AttemptContext { open, hole: open < whole, return_path, errors_cut: self.errors_cut, resp_ttl }
     }
 }

@@ -348,8 +348,8 @@ fn transport<'a>(protocol: u8, layer: Layer<'a>, first_fragment: Option<u32>, ar
             },
             other => other.map(|(u, issue)| (Body::Udp(u), issue)),
         },
-        Proto::Icmp => icmp::parse(layer, false).map(|i| (Body::Icmp(i), None)),
-        Proto::Icmp6 => icmp::parse(layer, true).map(|i| (Body::Icmp(i), None)),
+        Proto::Icmp => icmp::parse(layer, false).map(|i| (Body::Icmp(i), icmp::cut(&i, layer))),
+        Proto::Icmp6 => icmp::parse(layer, true).map(|i| (Body::Icmp(i), icmp::cut(&i, layer))),
         Proto::Other(number::IPV4 | number::IPV6 | number::GRE) => {
             match ip_tunnel(protocol, layer, first_fragment.is_some(), around) {
                 Ok((found, name)) => return tunnel(found, name),

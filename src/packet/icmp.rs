@@ -6,6 +6,9 @@ use super::issue::{Issue, Layer, be16, be32};
 use super::{Icmp, Quoted, ipv6};
 use crate::base::Proto;
 
+/// What was cut where an error does not tell whom it is about.
+pub const CUT_QUOTE: &str = "packet quoted by an ICMP error";
+
 const QUOTE: u32 = 8;
 const IPV4_HEADER: usize = 20;
 const IPV6_HEADER: u32 = 40;
@@ -15,6 +18,12 @@ pub(super) fn parse(layer: Layer<'_>, v6: bool) -> Result<Icmp, Issue> {
     let &[ty, code] = layer.header("ICMP header")?;
     let quoted = if is_error(ty, v6) { quote(layer.after(QUOTE), v6) } else { None };
     Ok(Icmp { v6, ty, code, quoted })
+}
+
+/// The trouble with an error of which too little was captured to say whom it is about.
+pub(super) fn cut(icmp: &Icmp, layer: Layer<'_>) -> Option<Issue> {
+    let short = u32::try_from(layer.data.len()).is_ok_and(|n| n < layer.len);
+    (short && icmp.quoted.is_none() && is_error(icmp.ty, icmp.v6)).then(|| Issue::truncated(CUT_QUOTE))
 }
 
 /// Whether messages of a type quote a packet.

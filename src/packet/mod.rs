@@ -30,5 +30,6 @@ mod vxlan;
 pub use carrier::{Carrier, Encapsulation, Trail};
 pub use decode::{Decoded, decode, decode_along};
 pub(crate) use glance::{Addresses, Glance, glance};
+pub use icmp::CUT_QUOTE;
 pub use issue::Issue;
 pub use view::{Body, Icmp, Packet, Quoted, Tcp, TcpFlags, Udp, Vlans};

@@ -7,7 +7,7 @@ use super::joined::Joined;
 use super::judged::Judged;
 use super::places::{How, Link, Places};
 use super::points::PointView;
-use super::presence::Evidence;
+use super::presence::{Evidence, Timing};
 use super::record::flow_record;
 use super::requirement::requirement;
 use super::rules::Rules;
@@ -19,7 +19,7 @@ use super::who::Who;
 use super::{Case, disagree, exposure, mapper};
 use std::net::SocketAddr;
 
-use crate::base::{Known, PortSet, Time};
+use crate::base::{Known, PortSet, ProblemKind, Time};
 use crate::matrix::RuleSet;
 use crate::observe::PairIndex;
 use crate::report::{
@@ -91,13 +91,24 @@ fn settle<'a>(
     seen: &[Seen<'a>],
     no_site: bool,
 ) -> Vec<Settled> {
-    let in_window = |s: &Seen<'_>| overlaps_window(site, s);
-    let evidence = Evidence::new(seen, (places, joined), named_ports(site, seen), &in_window);
+    let timing = |s: &Seen<'_>| timing(site, points, s);
+    let evidence = Evidence::new(seen, (places, joined), named_ports(site, seen), &timing);
     // What another place saw from its beginning is no restore already under way.
     let begun = |s: &Seen<'_>| joined.elsewhere(seen, s).iter().any(|o| !o.headless());
     let under_way = seen.iter().find(|s| s.headless() && is_restore_step(s) && !begun(s));
     let ground = Ground { site, points, places, joined, no_site, under_way };
     Settler::new(site, rules, seen, &ground, &evidence).settle(expand(rules, site))
+}
+
+/// How a flow lies to the declared windows.
+fn timing(site: &Site, points: &[PointView<'_>], s: &Seen<'_>) -> Timing {
+    let problems = points.get(s.point).map_or(&[][..], |p| p.observation.problems.as_slice());
+    match () {
+        () if overlaps_window(site, s) => Timing::In,
+        () if problems.iter().any(|p| p.kind == ProblemKind::ClockSetBack) => Timing::Later,
+        () if site.windows.iter().any(|w| s.began() >= w.from) => Timing::Later,
+        () => Timing::Before,
+    }
 }
 
 /// Whether a flow is a driver's, of a step after the restore's first.

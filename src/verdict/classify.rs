@@ -83,6 +83,13 @@ impl Classifier<'_, '_> {
             c.label = Some("other IP protocols".to_owned());
             return c;
         }
+        if s.flow.key.ends.iter().all(|e| e.port == 0) {
+            // Evidence that the two hosts talk, as their ICMP is; what about cannot be told.
+            let mut c =
+                Classed::new(Class::Related, "its headers were cut before the ports: what it is cannot be told");
+            c.label = Some("headers cut by the capture".to_owned());
+            return c;
+        }
         let (orig, resp) = self.peers(s);
         let (on, off) = self.rules.explain(orig, resp, proto, s.port());
         let (on, outside): (Vec<Hit>, Vec<Hit>) = on.into_iter().partition(|h| self.in_window(h, s));

@@ -1,6 +1,7 @@
 //! Coverage and exposure: what was exercised, and what the matrix opens here against what was used.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use super::rules::Rules;
 use super::seen::Seen;
@@ -13,7 +14,7 @@ use crate::site::{HostId, Site};
 /// Kinds of openings, the one that counts first where rows overlap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
-    Needed = 1,
+    Needed,
     Fallback,
     Permitted,
     Companion,
@@ -21,8 +22,8 @@ enum Kind {
 
 type Pair = (HostId, HostId, Proto);
 
-/// One byte per port: 0 for closed, else a [`Kind`].
-type Opened = BTreeMap<Pair, Vec<u8>>;
+/// Ranges that are open, and for what; they may overlap.
+type Opened = BTreeMap<Pair, Vec<(RangeInclusive<u16>, Kind)>>;
 
 /// Required rules exercised.
 pub(super) fn coverage(rules: &Rules<'_>, settled: &[Settled]) -> Coverage {
@@ -45,34 +46,40 @@ pub(super) fn coverage(rules: &Rules<'_>, settled: &[Settled]) -> Coverage {
 pub(super) fn exposure(rules: &Rules<'_>, site: &Site, seen: &[Seen<'_>]) -> Exposure {
     let opened = opened(rules, site);
     let mut out = Exposure::default();
-    let mut used = BTreeMap::<(Pair, u16), u8>::new();
+    let mut used = BTreeMap::<(Pair, u16), Kind>::new();
     for s in seen {
         let (Some(o), Some(r)) = (s.orig_host, s.resp_host) else { continue };
         let pair = (o, r, s.flow.key.proto);
-        if let Some(&kind) = opened.get(&pair).and_then(|ports| ports.get(usize::from(s.port()))) {
+        if let Some(kind) = opened.get(&pair).and_then(|ranges| kind_at(ranges, s.port())) {
             used.insert((pair, s.port()), kind);
         }
     }
-    for kind in opened.values().flatten() {
-        if let Some(o) = of_kind(&mut out, *kind) {
-            o.opened += 1;
+    for ranges in opened.values() {
+        // Between one boundary and the next the same ranges are open.
+        let bounds = ranges.iter().flat_map(|(r, _)| [u32::from(*r.start()), u32::from(*r.end()) + 1]);
+        let bounds: Vec<u32> = bounds.collect::<BTreeSet<_>>().into_iter().collect();
+        for (from, to) in bounds.iter().zip(bounds.iter().skip(1)) {
+            if let Some(kind) = u16::try_from(*from).ok().and_then(|port| kind_at(ranges, port)) {
+                of_kind(&mut out, kind).opened += u64::from(to - from);
+            }
         }
     }
     for kind in used.values() {
-        if let Some(o) = of_kind(&mut out, *kind) {
-            o.used += 1;
-        }
+        of_kind(&mut out, *kind).used += 1;
     }
     out
 }
 
-const fn of_kind(e: &mut Exposure, kind: u8) -> Option<&mut Openings> {
+fn kind_at(ranges: &[(RangeInclusive<u16>, Kind)], port: u16) -> Option<Kind> {
+    ranges.iter().filter(|(r, _)| r.contains(&port)).map(|(_, kind)| *kind).min()
+}
+
+const fn of_kind(e: &mut Exposure, kind: Kind) -> &mut Openings {
     match kind {
-        k if k == Kind::Needed as u8 => Some(&mut e.needed),
-        k if k == Kind::Fallback as u8 => Some(&mut e.fallback),
-        k if k == Kind::Permitted as u8 => Some(&mut e.permitted),
-        k if k == Kind::Companion as u8 => Some(&mut e.companion),
-        _ => None,
+        Kind::Needed => &mut e.needed,
+        Kind::Fallback => &mut e.fallback,
+        Kind::Permitted => &mut e.permitted,
+        Kind::Companion => &mut e.companion,
     }
 }
 
@@ -124,11 +131,5 @@ fn pairs(rules: &Rules<'_>, site: &Site, source: &Source, to: &[Peer]) -> Vec<(H
 }
 
 fn mark(opened: &mut Opened, pair: Pair, service: Service, kind: Kind) {
-    let ports = opened.entry(pair).or_insert_with(|| vec![0; 65536]);
-    let range = usize::from(service.ports.lo())..=usize::from(service.ports.hi());
-    for p in ports.get_mut(range).into_iter().flatten() {
-        if *p == 0 || (kind as u8) < *p {
-            *p = kind as u8;
-        }
-    }
+    opened.entry(pair).or_default().push((service.ports.lo()..=service.ports.hi(), kind));
 }

@@ -170,7 +170,8 @@ impl<'a> PointView<'a> {
         if self.hosts.contains(&to) {
             return count(to, 1) > 0;
         }
-        true
+        // A mirror of one direction shows some hosts as senders only, others as receivers only.
+        count(from, 0) > 0 || self.traffic.pairs.values().any(|p| p.plain.iter().all(|n| *n > 0))
     }
 
     /// Unicast packets in all, and those in encapsulations that hide their contents, by encapsulation and addresses.

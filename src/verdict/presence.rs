@@ -26,6 +26,8 @@ pub(super) struct Presence {
     pub(super) failed: Vec<usize>,
     /// A port that the mapper named and nobody tried afterwards.
     pub(super) untried: Option<Named>,
+    /// Nothing lies in the declared windows, and this flow after one began: the window, or a clock, may be wrong.
+    pub(super) outside: Option<usize>,
 }
 
 impl Presence {
@@ -66,14 +68,25 @@ impl Attempts {
     }
 }
 
+/// How a flow lies to the declared windows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Timing {
+    /// In one, or there is none.
+    In,
+    /// In none, but after one began; or its capture's clock was set back, and nobody knows.
+    Later,
+    /// Before all of them.
+    Before,
+}
+
 /// Everything presence is decided from.
 pub(super) struct Evidence<'a, 'p> {
     seen: &'p [Seen<'a>],
     places: &'p Places,
     named: Vec<Named>,
     interfaces: Interfaces,
-    /// Whether a flow lies in the declared windows.
-    in_window: &'p dyn Fn(&Seen<'_>) -> bool,
+    /// How a flow lies to the declared windows.
+    timing: &'p dyn Fn(&Seen<'_>) -> Timing,
     /// Flows by pair, in their order.
     by_pair: BTreeMap<Pair, Vec<usize>>,
     /// When a port that the mapper named was last in use, by point.
@@ -86,7 +99,7 @@ impl<'a, 'p> Evidence<'a, 'p> {
         seen: &'p [Seen<'a>],
         (places, joined): (&'p Places, &'p Joined),
         named: Vec<Named>,
-        in_window: &'p dyn Fn(&Seen<'_>) -> bool,
+        timing: &'p dyn Fn(&Seen<'_>) -> Timing,
     ) -> Self {
         let mut by_pair = BTreeMap::<Pair, Vec<usize>>::new();
         for (i, s) in seen.iter().enumerate() {
@@ -100,7 +113,7 @@ impl<'a, 'p> Evidence<'a, 'p> {
                 *last = (*last).max(s.flow.last.time);
             }
         }
-        Self { seen, places, interfaces: Interfaces::new(&named), named, in_window, by_pair, tried, joined }
+        Self { seen, places, interfaces: Interfaces::new(&named), named, timing, by_pair, tried, joined }
     }
 
     /// Decides a demand on a rule's port from flows alone.
@@ -118,11 +131,21 @@ impl<'a, 'p> Evidence<'a, 'p> {
                 found.cause = Some(Cause::MapperPortUntried);
             }
         }
+        if found.outcome.is_none() {
+            let services = [Some(port.service), port.fallback_service()].into_iter().flatten();
+            // One that did not work says most.
+            let later = services.flat_map(|s| self.of_demand(d, s, Timing::Later));
+            found.outside = later.min_by_key(|(i, s)| (s.network() == Worked::Yes, *i)).map(|(i, _)| i);
+            if found.outside.is_some() {
+                found.outcome = Some(Outcome::Inconclusive);
+                found.cause = Some(Cause::Time);
+            }
+        }
         found
     }
 
     fn attempts(&self, d: &Demand, port: &RulePort, service: Service, healing: Healing) -> Attempts {
-        let mine: Vec<(usize, &Seen<'_>)> = self.of_demand(d, service);
+        let mine: Vec<(usize, &Seen<'_>)> = self.of_demand(d, service, Timing::In);
         let judged = mine.iter().map(|(i, s)| (*i, self.worked(s, d, port, service))).collect();
         let mut out = Attempts::default();
         for (i, worked) in join(self.seen, judged) {
@@ -154,8 +177,8 @@ impl<'a, 'p> Evidence<'a, 'p> {
         all
     }
 
-    /// Flows that ask for a service of a demand, in their order.
-    fn of_demand(&self, d: &Demand, service: Service) -> Vec<(usize, &Seen<'a>)> {
+    /// Flows that ask for a service of a demand at some time, in their order.
+    fn of_demand(&self, d: &Demand, service: Service, timing: Timing) -> Vec<(usize, &Seen<'a>)> {
         let may = |p: Peer, hosts: &[crate::site::HostId], block: bool| match p {
             Peer::Host(h) => block || hosts.contains(&h),
             Peer::Addr(_) => block,
@@ -167,7 +190,9 @@ impl<'a, 'p> Evidence<'a, 'p> {
             .filter(|((o, r), _)| may(*o, &d.drivers, from_block) && may(*r, &d.responders, to_block));
         let flows = pairs.flat_map(|(_, flows)| flows).filter_map(|&i| self.seen.get(i).map(|s| (i, s)));
         let mut mine: Vec<(usize, &Seen<'a>)> = flows
-            .filter(|(_, s)| service.contains(s.flow.key.proto, s.port()) && d.is_between(s) && (self.in_window)(s))
+            .filter(|(_, s)| {
+                service.contains(s.flow.key.proto, s.port()) && d.is_between(s) && (self.timing)(s) == timing
+            })
             .collect();
         mine.sort_by_key(|(i, _)| *i);
         mine

@@ -237,6 +237,13 @@ impl Telling<'_, '_> {
                 n.port
             );
         }
+        if let Some(f) = s.presence.outside.and_then(|i| self.j.seen.get(i)) {
+            return format!(
+                "{} was seen at {}, after the declared window: the window or a clock may be wrong",
+                self.ends(f),
+                f.began().short()
+            );
+        }
         match (self.lead(), s.cause) {
             (Some(f), Some(Cause::WrongProtocol)) => {
                 format!("{}: another service answers ({})", self.ends(f), f.flow.evidence.summary())

@@ -27,6 +27,8 @@ struct Times {
     /// The first and the last of those that show this stage, by point: a flow that an earlier stage asks for as well shows only
     /// that one.
     own: BTreeMap<usize, (Time, Time)>,
+    /// The first whose beginning was captured, by point.
+    begun: BTreeMap<usize, Time>,
     /// The decisive one, at every point that saw it.
     decisive: Vec<(usize, Time)>,
 }
@@ -115,20 +117,33 @@ impl<'p> Restores<'p> {
         self.later(all, blocked).map(|(point, (_, last))| after((point, last))).max().unwrap_or(Followed::No)
     }
 
+    /// When something of an earlier stage was first seen to begin, at the latest, by the clock of a point.
+    pub(super) fn earlier_step(&self, all: &[Settled], s: &Settled, point: usize) -> When {
+        let earlier = |l: &Settled| l.demand.stage.is_some() && l.demand.stage < s.demand.stage && self.tells(l, s);
+        let of = all.iter().zip(&self.times).filter(|(l, _)| earlier(l));
+        self.earliest(of.flat_map(|(_, t)| t.begun.iter().map(|(p, t)| (*p, *t))), point)
+    }
+
     /// When something of a later stage was seen for the first time, at the latest, by the clock of a point.
     pub(super) fn later_step(&self, all: &[Settled], s: &Settled, point: usize) -> When {
+        match s.demand.stage {
+            Some(_) => self.earliest(self.later(all, s).map(|(seen_at, (first, _))| (seen_at, first)), point),
+            None => When::Never,
+        }
+    }
+
+    /// The earliest of some moments, each by the clock of a point, at the latest by the clock of one of them.
+    fn earliest(&self, moments: impl Iterator<Item = (usize, Time)>, point: usize) -> When {
         let mut when = When::Never;
-        if s.demand.stage.is_some() {
-            for (seen_at, (first, _)) in self.later(all, s) {
-                let there = self.places.convert(seen_at, point, first);
-                let latest = there.map(|(t, doubt)| t.plus(Span::from_nanos(doubt)));
-                when = match (when, latest) {
-                    (When::At(known), Some(t)) => When::At(known.min(t)),
-                    (_, Some(t)) => When::At(t),
-                    (When::Never, None) => When::Unknown,
-                    (known, None) => known,
-                };
-            }
+        for (seen_at, first) in moments {
+            let there = self.places.convert(seen_at, point, first);
+            let latest = there.map(|(t, doubt)| t.plus(Span::from_nanos(doubt)));
+            when = match (when, latest) {
+                (When::At(known), Some(t)) => When::At(known.min(t)),
+                (_, Some(t)) => When::At(t),
+                (When::Never, None) => When::Unknown,
+                (known, None) => known,
+            };
         }
         when
     }
@@ -148,6 +163,11 @@ pub(super) enum When {
 fn times(seen: &[Seen<'_>], joined: &Joined, stages: &BTreeMap<usize, u8>, s: &Settled) -> Times {
     let shows = |i: &&usize| stages.get(*i).copied() == s.demand.stage;
     let mut times = Times::default();
+    for f in s.presence.flows.iter().filter_map(|i| seen.get(*i)).filter(|f| !f.headless()) {
+        let (point, t) = f.moment();
+        let begun = times.begun.entry(point).or_insert(t);
+        *begun = (*begun).min(t);
+    }
     for f in s.presence.flows.iter().filter(shows).filter_map(|i| seen.get(*i)) {
         let (point, t) = f.moment();
         let own = times.own.entry(point).or_insert((t, t));

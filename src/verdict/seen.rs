@@ -159,6 +159,18 @@ impl Seen<'_> {
         }
     }
 
+    /// When a failed attempt was known to have failed, by its point's clock: by what came back, by silence, or when it had broken.
+    pub(super) fn settled_at(&self) -> Time {
+        if let Some(after) = self.after.as_ref().filter(|_| self.broke_early()) {
+            return after.last.time;
+        }
+        let decided = self.attempt.decided.map_or(self.flow.first.time, |s| s.time);
+        match self.attempt.outcome {
+            Tried::Unanswered | Tried::HalfOpen => decided.plus(flow::patience(self.flow, &self.direction)),
+            _ => decided,
+        }
+    }
+
     /// Whether the originator is known for sure.
     pub(super) const fn certain(&self) -> bool {
         self.direction.certain

@@ -143,6 +143,12 @@ impl<'a, 'p> Settler<'a, 'p> {
     /// Decides what presence left open.
     fn second_pass(&self, all: &[Settled], restores: &Restores<'_>, i: usize) -> Option<Settled> {
         let s = all.get(i)?;
+        if s.outcome == Outcome::Blocked
+            && let Some((cause, because)) = self.fallback_doubt(s)
+        {
+            let failed = s.presence.clone();
+            return Some(Settled { presence: failed, ..decided(s, Outcome::Inconclusive, cause, because) });
+        }
         if s.outcome == Outcome::NotApplicable || s.presence.outcome.is_some() {
             return self.asker_place(s);
         }
@@ -189,6 +195,21 @@ impl<'a, 'p> Settler<'a, 'p> {
             },
             None => Settled { cause: None, ..decided(s, Outcome::Missing, Cause::PairUnseen, String::new()) },
         }
+    }
+
+    /// Why a failure on the primary port alone does not block: the fallback that was not seen may have been tried unseen.
+    fn fallback_doubt(&self, s: &Settled) -> Option<(Cause, String)> {
+        let service = self.port(&s.demand)?.fallback_service()?;
+        let tried = |i: &usize| self.seen.get(*i).is_some_and(|f| service.contains(f.flow.key.proto, f.port()));
+        if s.presence.flows.iter().any(tried) {
+            return None;
+        }
+        let failed = self.seen.get(*s.presence.flows.first()?)?;
+        let pair = (failed.orig_host?, failed.resp_host?);
+        let least = self.rules.list.get(s.demand.rule).map_or(3, |r| r.rule.least_packets);
+        let (cause, why) = self.ground.unseen_since(pair, least, (failed.point, failed.settled_at()))?;
+        let what = format!("{} failed ({})", self.port(&s.demand)?.service, failed.told());
+        Some((cause, format!("{what}, and whether the fallback {service} was tried is not known: {why}")))
     }
 
     /// Where a port that the mapper named was never tried here, the asker's own capture would settle it.
@@ -278,8 +299,13 @@ impl<'a, 'p> Settler<'a, 'p> {
     fn progress(&self, all: &[Settled], restores: &Restores<'_>, s: &Settled) -> Progress {
         let shows = |x: &Settled| self.rules.list.get(x.demand.rule).is_some_and(|r| r.rule.shows_restore());
         let restore_seen = all.iter().any(|x| x.presence.attempted() && shows(x));
-        let later = (0..self.ground.points.len()).map(|i| restores.later_step(all, s, i)).collect();
-        Progress { restore_seen, later, first: self.first.clone() }
+        let each = |of: &dyn Fn(usize) -> When| (0..self.ground.points.len()).map(of).collect();
+        Progress {
+            restore_seen,
+            later: each(&|i| restores.later_step(all, s, i)),
+            earlier: each(&|i| restores.earlier_step(all, s, i)),
+            first: self.first.clone(),
+        }
     }
 }
 

@@ -16,6 +16,9 @@ use crate::site::{HostId, Site, hides_nothing};
 /// A hole between files longer than this counts as time not covered: rotation itself takes far less.
 const HOLE: Span = Span::from_secs(2);
 
+/// A fallback is tried this soon after the primary port failed.
+const NEXT_TRY: Span = Span::from_secs(3);
+
 /// Captured bytes below which transport headers may be cut: Ethernet, two VLAN tags, IPv6, TCP with options.
 pub(super) const SHORT_SNAPLEN: u32 = 96;
 
@@ -39,8 +42,10 @@ pub(super) struct Ground<'a, 'p> {
 pub(super) struct Progress {
     /// Whether any driver tried a step that only a restore takes.
     pub(super) restore_seen: bool,
-    /// When something of a later step was first seen, and when the first step of the restore was: at any point, by the clock of each.
+    /// When something of a later step was first seen, when something of an earlier step was first seen to begin, and when the
+    /// first step of the restore was: at any point, by the clock of each.
     pub(super) later: Vec<When>,
+    pub(super) earlier: Vec<When>,
     pub(super) first: Vec<When>,
 }
 
@@ -137,6 +142,21 @@ impl Ground<'_, '_> {
         }
     }
 
+    /// Why flows between a pair may have gone unseen after a moment of a point: every point that sees the pair has a reason.
+    pub(super) fn unseen_since(&self, pair: (HostId, HostId), least: u64, (point, t): (usize, Time)) -> Option<Doubt> {
+        let mut first = None;
+        for (i, p) in self.points.iter().enumerate().filter(|(_, p)| p.sight(pair.0, pair.1) != Sight::Hidden) {
+            let soon = || {
+                let there = self.places.convert(point, i, t).map(|(t, doubt)| t.plus(Span::from_nanos(doubt)));
+                let text = format!("the capture at {} ends, or has a hole, right after", p.name);
+                there.is_none_or(|t| p.observation.open_after(t) < NEXT_TRY).then_some((Cause::Time, text))
+            };
+            let doubt = self.point_doubt((i, p), pair, least, None).or_else(soon)?;
+            first = first.or(Some(doubt));
+        }
+        first
+    }
+
     /// Whether the capture at a point covers the restore.
     fn time(&self, i: usize, p: &PointView<'_>, progress: &Progress) -> Option<Doubt> {
         let doubt = |text: String| Some((Cause::Time, text));
@@ -174,6 +194,14 @@ impl Ground<'_, '_> {
                 return doubt(text.to_owned());
             }
         };
+        match progress.earlier.get(i) {
+            Some(When::At(earlier)) if *earlier <= later => {}
+            Some(When::Unknown) => return doubt(apart("an earlier step")),
+            _ => {
+                let text = "nothing of an earlier step was seen to begin and the site names no [[window]]: the capture may have begun after this step";
+                return doubt(text.to_owned());
+            }
+        }
         if let Some(s) = self.under_way {
             let text =
                 format!("{} was already under way when the capture began: earlier steps may lie before it", s.id.0);

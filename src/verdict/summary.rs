@@ -7,7 +7,7 @@ use super::hidden;
 use super::judged::{Judged, rule_of};
 use super::points::PointView;
 use super::rules::expired;
-use super::seen::Seen;
+use super::seen::{Seen, Worked};
 use super::settle::Settled;
 use super::words;
 use crate::flow::FlowId;
@@ -171,7 +171,14 @@ fn open_rows(j: &Judged<'_, '_>) -> Vec<String> {
         _ => false,
     };
     let mut groups: Vec<(Outcome, String, Vec<String>)> = Vec::new();
-    for s in j.applicable().filter(|s| s.demand.need == Need::Required).filter(counts) {
+    // Of an expected row, absence fails nothing; an attempt that may have been blocked would.
+    let in_vain = |i: usize| j.seen.get(i).is_some_and(|f| f.network() != Worked::Yes);
+    let tried = |s: &Settled| {
+        let tried = s.presence.attempted() || s.presence.outside.is_some_and(in_vain);
+        s.outcome == Outcome::Inconclusive && tried && s.substituted_by.is_none()
+    };
+    let matters = |s: &&Settled| s.demand.need == Need::Required || s.demand.need == Need::Expected && tried(s);
+    for s in j.applicable().filter(matters).filter(counts) {
         let (rule, port) = rule_of(j, s);
         let (name, why) = (format!("{} {}", rule.id, port.service), super::requirement::requirement(j, s).reason);
         match groups.iter_mut().find(|(o, w, _)| (*o, w) == (s.outcome, &why)) {

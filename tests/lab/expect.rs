@@ -111,9 +111,13 @@ impl Facts<'_> {
     }
 
     /// Whether the captures cover the time when a row was due: all of the restore where the site says when that was;
-    /// where it does not, only a later step tells.
+    /// where it does not, only a step before and one after tell.
     fn covered(&self, rows: &[Row], row: &Row) -> bool {
-        if self.view.declared { self.view.cut.is_none() } else { self.later_seen(rows, row) }
+        if self.view.declared {
+            self.view.cut.is_none()
+        } else {
+            self.earlier_seen(rows, row) && self.later_seen(rows, row)
+        }
     }
 
     fn on_the_wire(&self, row: &Row) -> bool {
@@ -307,6 +311,12 @@ impl Facts<'_> {
         }
     }
 
+    /// Whether something of an earlier stage of the same restore was seen.
+    fn earlier_seen(&self, rows: &[Row], row: &Row) -> bool {
+        let earlier = |r: &&Row| r.stage < row.stage && self.same_restore(rows, r, row);
+        rows.iter().filter(earlier).any(|r| self.seen(r))
+    }
+
     /// Whether something of a later stage of the same restore was seen.
     fn later_seen(&self, rows: &[Row], row: &Row) -> bool {
         (0..self.story.tries.len()).any(|n| self.later(rows, row, n))
@@ -372,7 +382,9 @@ impl Facts<'_> {
             "missing" => rows[i].need == Need::Required,
             _ => false,
         };
-        let open = |i: usize| settled[i] == "inconclusive" && rows[i].need == Need::Required;
+        // An attempt that may have been blocked matters where a blocked one would; silence only where it is required.
+        let tried = |i: usize| self.seen(&rows[i]) && !self.substituted(rows, &first, i);
+        let open = |i: usize| settled[i] == "inconclusive" && (rows[i].need == Need::Required || tried(i));
         if (0..rows.len()).any(fails) || flows.iter().any(|f| f.4 == "unexpected") {
             return "fail";
         }
