@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use portwitness::app::{AppProto, Speaks};
 use portwitness::base::{InputId, ProblemKind};
 use portwitness::capture::CaptureFile;
-use portwitness::observe::{Collected, Observation, Options, Saved, collect};
+use portwitness::observe::{Collected, Limits, Observation, Options, Saved, collect};
 use proptest::prelude::*;
 use serde_json::Value;
 use support::run;
@@ -64,7 +64,7 @@ fn collected(paths: &[PathBuf]) -> Collected {
             }
         }
     }
-    collect(captures, saved, &Options::default()).unwrap()
+    collect(captures, saved, &Options::default(), &Limits::default()).unwrap()
 }
 
 fn save(paths: &[PathBuf], to: PathBuf) -> PathBuf {
@@ -263,7 +263,8 @@ fn a_file_cut_or_changed_anywhere_never_stops_the_run_and_never_supports_absence
         match Saved::open(&path) {
             Ok(Some(file)) => {
                 let ids: Vec<InputId> = (0..file.inputs() as u32).map(InputId).collect();
-                let seen = collect(Vec::new(), vec![(file, ids)], &Options::default()).unwrap().finish();
+                let seen =
+                    collect(Vec::new(), vec![(file, ids)], &Options::default(), &Limits::default()).unwrap().finish();
                 let forbids =
                     seen.problems.iter().any(|p| p.kind == ProblemKind::SavedIncomplete && p.kind.forbids().absence);
                 assert!(forbids || seen == whole, "something else without a word");
