@@ -130,7 +130,7 @@ fn tuple(case: &Case<'_>, t: &Try) -> Tuple {
 }
 
 fn worked(t: &Try) -> bool {
-    matches!(t.end, End::Worked | End::Broken)
+    matches!(t.end, End::Worked | End::Broken(_))
 }
 
 impl<'c> Hold<'c> {
