@@ -78,8 +78,15 @@ fn observed(paths: &[PathBuf]) -> Observation {
     collected(paths).finish()
 }
 
+/// Without what first bytes are needed for, which a seam may have parted from the handshake: digests of them.
+fn undigested(mut o: Observation) -> Observation {
+    o.flows.iter_mut().flat_map(|f| &mut f.ends).for_each(|e| e.heads = [None; 3]);
+    o
+}
+
 /// Without evidence, and without the copies that are not recognised across the ends of saved files.
-fn bare(mut o: Observation) -> Observation {
+fn bare(o: Observation) -> Observation {
+    let mut o = undigested(o);
     o.problems.retain(|p| p.kind != ProblemKind::RepeatedPackets);
     o.flows.iter_mut().for_each(|f| f.evidence = portwitness::app::Evidence::none());
     o
@@ -211,7 +218,7 @@ fn a_hello_cut_by_a_seam_confirms_less_and_is_never_wrong() {
     // A seam between the handshake and the first bytes loses nothing.
     let captures = [capture("c", &packets[..2]), capture("d", &packets[2..])];
     let saved: Vec<PathBuf> = captures.iter().map(|c| save(std::slice::from_ref(c), c.with_extension("obs"))).collect();
-    assert_eq!(observed(&captures), observed(&saved));
+    assert_eq!(undigested(observed(&captures)), undigested(observed(&saved)));
 }
 
 fn json(args: &[&str]) -> (i32, Value) {

@@ -11,7 +11,7 @@ use super::pcap;
 use super::pcapng::{self, Interface, PacketHead, block};
 use super::reader::{KEPT, PACKET_DATA, Reader, max_frame};
 use super::segment::Format;
-use crate::base::{Problem, Time};
+use crate::base::{Problem, Span, Time};
 
 /// Who takes what a reader comes to.
 pub trait Sink {
@@ -29,12 +29,21 @@ struct Tally {
     span: (Time, Time),
     backwards: u64,
     backwards_at: Option<u64>,
+    back_by: Span,
 }
 
 impl Tally {
     fn new(meta: &InputMeta) -> Option<Self> {
         let ((_, last), span) = (meta.ends?, meta.span?);
-        Some(Self { packets: meta.packets, cut: 0, last, span, backwards: 0, backwards_at: None })
+        Some(Self {
+            packets: meta.packets,
+            cut: 0,
+            last,
+            span,
+            backwards: 0,
+            backwards_at: None,
+            back_by: Span::default(),
+        })
     }
 
     #[inline(always)]
@@ -44,6 +53,7 @@ impl Tally {
         if time < self.last {
             self.backwards += 1;
             self.backwards_at = self.backwards_at.or(Some(self.packets));
+            self.back_by = self.back_by.max(self.last.since(time));
         }
         self.last = time;
         self.span = (self.span.0.min(time), self.span.1.max(time));
@@ -56,6 +66,7 @@ impl Tally {
         meta.span = Some(self.span);
         meta.backwards += self.backwards;
         meta.backwards_at = meta.backwards_at.or(self.backwards_at);
+        meta.back_by = meta.back_by.max(self.back_by);
     }
 }
 
