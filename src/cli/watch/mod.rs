@@ -4,7 +4,9 @@
 //! but never for more than a tenth of the time, judges what is there and tells what changed. The clock says only when to look:
 //! what is judged goes by packet time.
 
+#[cfg_attr(not(all(feature = "live", unix)), allow(dead_code, reason = "only what captures reads it"))]
 mod interfaces;
+#[cfg_attr(not(all(feature = "live", unix)), allow(dead_code, reason = "only what captures reads it"))]
 mod keep;
 mod pace;
 mod privilege;

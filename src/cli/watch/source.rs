@@ -14,6 +14,7 @@ use portwitness::base::RunError;
 use portwitness::capture::interfaces::{Asked, Halt, Interfaces};
 use portwitness::capture::{Arrivals, CaptureFile, Reader};
 
+#[cfg(all(feature = "live", unix))]
 use super::super::complain;
 use super::super::inputs::{self, Group};
 use super::interfaces::Wanted;
