@@ -336,7 +336,7 @@ fn compiles(filter: &str) {
 }
 
 /// Every subcommand, with the lines its help may take on 80 columns.
-const COMMANDS: [(&str, usize); 13] = [
+const COMMANDS: [(&str, usize); 17] = [
     ("", 24),
     ("verify", 40),
     ("flows", 40),
@@ -348,6 +348,10 @@ const COMMANDS: [(&str, usize); 13] = [
     ("site", 40),
     ("site init", 40),
     ("plan", 40),
+    ("observe", 40),
+    ("doctor", 40),
+    ("diff", 40),
+    ("watch", 48),
     ("completions", 40),
     ("man", 40),
 ];

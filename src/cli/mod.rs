@@ -42,9 +42,7 @@ struct Cli {
 }
 
 const AFTER: &str = "\
-Exit status: 0 pass, 1 fail, 3 inconclusive, 2 the run itself failed.
-
-Example:
+Exit status: 0 pass, 1 fail, 3 inconclusive, 2 the run itself failed. Example:
   portwitness verify --site site.toml restore.pcap";
 
 #[derive(Debug, clap::Subcommand)]

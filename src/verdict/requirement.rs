@@ -312,7 +312,9 @@ impl Telling<'_, '_> {
             ),
             _ => None,
         }?;
-        let more = if s.outcome == Outcome::Blocked { self.rule.next_step.as_str() } else { "" };
+        // How to open the port is no help where it is open and the connection broke afterwards.
+        let closed = s.outcome == Outcome::Blocked && self.lead().is_none_or(|f| f.broke().is_none());
+        let more = if closed { self.rule.next_step.as_str() } else { "" };
         Some(format!("{step} {more}").trim_end().to_owned())
     }
 
