@@ -338,7 +338,7 @@ fn compiles(filter: &str) {
 /// Every subcommand, with the lines its help may take on 80 columns.
 const COMMANDS: [(&str, usize); 17] = [
     ("", 24),
-    ("verify", 40),
+    ("verify", 52),
     ("flows", 40),
     ("explain", 40),
     ("matrix", 40),

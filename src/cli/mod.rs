@@ -33,7 +33,7 @@ use portwitness::site::nearest;
 /// Exit status of a run that could not answer.
 const FAILED: u8 = 2;
 
-/// Decides from packets whether a restore used the network the way its vendor's port matrix says.
+/// Decides from packets whether a restore used the network as its port matrix says.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true, disable_help_subcommand = true, after_help = AFTER)]
 struct Cli {

@@ -19,7 +19,7 @@ use super::who::Who;
 use super::{Case, disagree, exposure, mapper};
 use std::net::SocketAddr;
 
-use crate::base::{Known, PortSet, ProblemKind, Time};
+use crate::base::{Known, PortSet, ProblemKind, Span, Time};
 use crate::matrix::RuleSet;
 use crate::observe::PairIndex;
 use crate::report::{
@@ -91,7 +91,7 @@ fn settle<'a>(
     seen: &[Seen<'a>],
     no_site: bool,
 ) -> Vec<Settled> {
-    let timing = |s: &Seen<'_>| timing(site, points, s);
+    let timing = |s: &Seen<'_>| timing(site, points, places, s);
     let evidence = Evidence::new(seen, (places, joined), named_ports(site, seen), &timing);
     // What another place saw from its beginning is no restore already under way.
     let begun = |s: &Seen<'_>| joined.elsewhere(seen, s).iter().any(|o| !o.headless());
@@ -101,12 +101,17 @@ fn settle<'a>(
 }
 
 /// How a flow lies to the declared windows.
-fn timing(site: &Site, points: &[PointView<'_>], s: &Seen<'_>) -> Timing {
+fn timing(site: &Site, points: &[PointView<'_>], places: &Places, s: &Seen<'_>) -> Timing {
     let problems = points.get(s.point).map_or(&[][..], |p| p.observation.problems.as_slice());
+    // By its place's clock, by the common one, or within the doubt between the two: any of them may be wrong.
+    let may_follow = |from: Time| {
+        let (local, early) = places.local(s.point, from);
+        s.began() >= from || s.flow.first.time >= from || s.flow.first.time >= local.minus(Span::from_nanos(early))
+    };
     match () {
         () if overlaps_window(site, s) => Timing::In,
         () if problems.iter().any(|p| p.kind == ProblemKind::ClockSetBack) => Timing::Later,
-        () if site.windows.iter().any(|w| s.began() >= w.from) => Timing::Later,
+        () if site.windows.iter().any(|w| may_follow(w.from)) => Timing::Later,
         () => Timing::Before,
     }
 }

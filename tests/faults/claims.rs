@@ -18,6 +18,7 @@ use portwitness::capture::{Frame, LinkType};
 use portwitness::packet::{Body, decode};
 use portwitness::report::{Direction, FlowRecord, Outcome, Report, Requirement, UnexpectedKind, Verdict};
 
+use crate::block::Fate;
 use crate::expect::{Expected, View};
 use crate::hosts::{Host, Place};
 use crate::recording::{Case, Played};
@@ -129,8 +130,18 @@ fn tuple(case: &Case<'_>, t: &Try) -> Tuple {
     (case.topology.machine(t.from), case.topology.machine(t.to), t.port)
 }
 
+/// Whether a connection was opened; one that broke was, too.
 fn worked(t: &Try) -> bool {
     matches!(t.end, End::Worked | End::Broken(_))
+}
+
+/// Causes that are right for a connection that was opened and then broke. Of bytes that vanish it is often only seen that they do.
+fn breaks(t: &Try) -> &'static [&'static str] {
+    match &t.end {
+        End::Broken(block) if block.fate == Fate::BlackHole => &["mtu_black_hole", "stalled"],
+        End::Broken(_) => &["reset_midstream"],
+        _ => &[],
+    }
 }
 
 impl<'c> Hold<'c> {
@@ -221,8 +232,9 @@ impl<'c> Hold<'c> {
             Outcome::SatisfiedByFallback if !fallback.iter().any(|t| right(&t)) => text("no fallback worked"),
             Outcome::Blocked => {
                 let cause = said.cause.map(|c| serde_json::to_value(c).unwrap().as_str().unwrap().to_owned());
-                let failed: Vec<&&Try> = own.iter().filter(|t| !worked(t)).collect();
-                let shown = |t: &&Try| self.shown(&tuple(self.case, t)).contains(cause.as_deref().unwrap_or_default());
+                let failed: Vec<&&Try> = own.iter().filter(|t| !matches!(t.end, End::Worked)).collect();
+                let named = cause.as_deref().unwrap_or_default();
+                let shown = |t: &&Try| self.shown(&tuple(self.case, t)).contains(named) || breaks(t).contains(&named);
                 if failed.is_empty() {
                     text("nothing of it failed")
                 } else if let Some(t) = fallback.iter().find(|t| worked(t)) {
