@@ -27,6 +27,10 @@ if [ -n "$missing${wanted:-}" ]; then
     "$venv/bin/pip" install -q 'pyspark>=4,<5'
 fi
 
+# Spark looks for itself with the first python3 it meets, which may be another one.
+PYSPARK_PYTHON="$PWD/$venv/bin/python"
+PYSPARK_DRIVER_PYTHON=$PYSPARK_PYTHON
+export PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT HUP INT TERM
 SPARK_LOCAL_IP=127.0.0.1 "$venv/bin/spark-submit" --master 'local[2]' --conf spark.ui.enabled=false \
@@ -40,6 +44,8 @@ import sys
 
 spark, one = (json.load(open(name)) for name in sys.argv[1:])
 for report in (spark, one):
+    # Listed in the order in which they were put together.
+    report["captures"].sort(key=lambda capture: capture["path"])
     for capture in report["captures"]:
         capture["path"] = capture["sha256"] = None
 assert one["verdict"] == "pass" and len(one["captures"]) == 20, one["headline"]
