@@ -132,6 +132,7 @@ const RANGE: &[(&str, &str, i32)] = &[
 fn verify(situation: &str, capture: &str, more: &[&str]) -> (String, i32) {
     let site = format!("captures/{situation}.site.toml");
     let out = Command::new(env!("CARGO_BIN_EXE_portwitness"))
+        .env("LC_ALL", "C.UTF-8")
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .env_remove("SOURCE_DATE_EPOCH")
         .args(["verify", "--site", &site, capture])
@@ -212,6 +213,7 @@ fn captures_of_several_places_in_the_short_form_are_told_apart_by_their_packets(
     let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("captures/site.toml")).unwrap();
     std::fs::write(&site, format!("observed_from = [\"console\", \"mount-server\"]\n{text}")).unwrap();
     let out = Command::new(env!("CARGO_BIN_EXE_portwitness"))
+        .env("LC_ALL", "C.UTF-8")
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .args(["verify", "--format", "json", "--site"])
         .arg(&site)

@@ -30,6 +30,7 @@ fn sample(line: &str) -> Option<Sample> {
 
 fn run(sample: &Sample) -> Vec<String> {
     let out = Command::new(env!("CARGO_BIN_EXE_portwitness"))
+        .env("LC_ALL", "C.UTF-8")
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .env_remove("SOURCE_DATE_EPOCH")
         .args(&sample.args)
