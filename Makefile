@@ -13,7 +13,7 @@ endif
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
-demo: build ## Build, then judge two bundled captures of real servers: one passes, one fails
+demo: build ## Build, then judge two recorded restores of real servers: one passes, one fails
 	@echo
 	@echo "1. A restore in which every step worked, captured at four places. Expected: PASS, exit status 0."
 	$(call judge,0,--site captures/restore-clean.site.toml \

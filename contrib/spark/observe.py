@@ -6,8 +6,9 @@
 
 One PLACE=PATTERN per observation point, as for `verify --at`. Captures, the work folder and the program have to be at the
 same path on every worker (a shared file system). Every capture is observed by itself: map. Saved observations of one place
-are then appended pairwise in the order of time: reduce. Appending is associative, so any tree gives the same file contents
-as one run over all captures. The judge runs once, on the driver, since its input is small.
+are then appended pairwise in the order of time: reduce. Appending is associative, so any tree gives the same;
+docs/observation.md says what one run over all captures may tell beyond it. The judge runs once, on the driver, since its
+input is small.
 
 Nothing here knows what an observation holds: all of it is `portwitness observe`.
 """

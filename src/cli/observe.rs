@@ -10,7 +10,7 @@ use super::{inputs, reading};
 
 const EXAMPLE: &str = "\
 The file holds no payload; verify, flows and site init read it in place of the captures. Saved observations
-append, too: of rotated captures observed one by one, in any grouping, the result is that of one run over all.
+append, too: of rotated captures observed one by one, in any grouping, the result is that of one run over all, but for what a seam between two files parts (docs/observation.md).
 
 Examples:
   portwitness observe mnt-*.pcapng -o mnt.obs

@@ -21,7 +21,7 @@ Examples:
 /// Where the file goes with --ask and without --output.
 const FILE: &str = "site.toml";
 
-/// Draft a site file from captures
+/// Draft a site file from captures or saved observations
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE, arg_required_else_help = true, disable_help_subcommand = true)]
 pub(super) struct Args {

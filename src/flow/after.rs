@@ -191,7 +191,7 @@ impl Look<'_> {
                 e.ty,
                 e.code
             ),
-            None => "No ICMP message that they are too long came back".to_owned(),
+            None => "No ICMP message that they are too long was seen here".to_owned(),
         }
     }
 
@@ -223,7 +223,7 @@ impl Look<'_> {
         let too_long = hole.len >= u64::from(FULL_SIZE) && end.largest < FULL_SIZE;
         let (kind, reason) = if alive && too_long {
             let largest = bytes(u64::from(end.largest));
-            let why = format!("no segment longer than {largest} ever came. {}", self.too_big(side));
+            let why = format!("the longest segment of this connection that came has {largest}. {}", self.too_big(side));
             (Break::MtuBlackHole, format!("{what}; {why}"))
         } else {
             (Break::Stalled, what)

@@ -76,7 +76,7 @@ fn requirement(report: &Report, r: &Requirement) -> String {
     let cause = r.cause.map_or(String::new(), |c| format!(" {}", c.words()));
     match deciding {
         Some(f) => format!("{} {} -> {} {}{cause}", r.rule, end(&f.orig), end(&f.resp), service(f)),
-        None => format!("{} {} -> {} {}{cause}", r.rule, r.from.join(", "), r.to, r.service),
+        None => format!("{} {} -> {} {}{cause}", r.rule, r.from.join(" or "), r.to, r.service),
     }
 }
 

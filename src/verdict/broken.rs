@@ -26,7 +26,7 @@ pub(super) fn hint(j: &Judged<'_, '_>, f: &Seen<'_>, cause: Cause, [o, r, port, 
     let named = |side| words::addr(j.site, f.flow.point(side).addr);
     Some(match cause {
         Cause::MtuBlackHole => format!(
-            "The rule for {port} is not to blame. Compare the MTU of every link, tunnel and VPN between {o} and {r} with that of both hosts, let ICMP \"fragmentation needed\" (IPv6: \"packet too big\") pass back to {}, or clamp the MSS on the device before the narrow link. A full-sized ping that must not be fragmented shows where it ends.",
+            "The port is open: full-sized packets do not pass, less likely something inspects and drops them. A ping that must not be fragmented tells, from {0} (Windows: ping -f -l 1472 ADDRESS, Linux: ping -M do -s 1472 ADDRESS; lower the size until it passes, 28 bytes more are the path's MTU). Compare the MTU of every link, tunnel and VPN between {o} and {r} with that of both hosts, and let ICMP \"fragmentation needed\" (IPv6: \"packet too big\") pass back to {0}, or clamp the MSS on the device before the narrow link.",
             named(a.side)
         ),
         Cause::IdleCut => format!(

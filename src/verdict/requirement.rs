@@ -312,8 +312,10 @@ impl Telling<'_, '_> {
             ),
             _ => None,
         }?;
-        // How to open the port is no help where it is open and the connection broke afterwards.
-        let closed = s.outcome == Outcome::Blocked && self.lead().is_none_or(|f| f.broke().is_none());
+        // How to open the port is no help where it is open and the connection broke afterwards, nor where a device answers for
+        // the host: whoever reads it would go to the wrong place.
+        let other = |f: &Seen<'_>| f.broke().is_some() || device_suspected(f);
+        let closed = s.outcome == Outcome::Blocked && !self.lead().is_some_and(other);
         let more = if closed { self.rule.next_step.as_str() } else { "" };
         Some(format!("{step} {more}").trim_end().to_owned())
     }
@@ -347,7 +349,7 @@ fn blocked_hint(t: &Telling<'_, '_>, f: &Seen<'_>, cause: Cause) -> String {
     match cause {
         Cause::Unanswered => silent_hint(t, f, [&o, &r, &port, &range]),
         Cause::Refused if device_suspected(f) => format!(
-            "A device in the path seems to reset {port} in the name of {r}: check the firewalls between {o} and {r} for a rule that rejects {range}."
+            "Look for a reject rule for {range} on the devices between {o} and {r}, beginning with the gateway of the capturing host: one of them seems to reset {port} in the name of {r}. Leave {r} itself alone until that is settled. A capture at {r} that shows no reset leaving proves it."
         ),
         Cause::Refused if reporter(f).is_some() => format!(
             "{} answers for {r} that {port} is closed, by ICMP: a firewall's reject rule, or nothing listens there. Check the rules of that device for {range} from {o}, and on {r} that the service runs and listens.",
@@ -402,7 +404,7 @@ fn silent_hint(t: &Telling<'_, '_>, f: &Seen<'_>, [o, r, port, range]: [&str; 4]
         );
     }
     format!(
-        "Something drops {port} silently between {o} and {r}: check the firewalls on that path and the host firewall of {r} for a rule that lets {o} reach {range}."
+        "No answer to {port} came back, which this capture alone cannot explain: something between {o} and {r} drops the SYN, {r} keeps silent (its host firewall, or nothing listens), or the answer is lost on its way back. A capture at {r} tells: no SYN there, it is the path; a SYN and no answer, it is {r}; an answer, it is the way back. Until then check the firewalls on the path and that of {r} for a rule that lets {o} reach {range}, and that the service listens."
     )
 }
 

@@ -91,7 +91,7 @@ fn failed_ends(j: &Judged<'_, '_>, s: &Settled) -> (String, String) {
 fn cause_words(cause: Cause) -> &'static str {
     match cause {
         Cause::Unanswered => " (no answer)",
-        Cause::Refused => " (refused)",
+        Cause::Refused => " (reset or refused)",
         Cause::Prohibited => " (rejected by a device)",
         Cause::Unreachable => " (reported unreachable)",
         Cause::HalfOpen => " (answer never acknowledged)",

@@ -74,7 +74,7 @@ fn requirement(page: &mut Page, r: &RequirementChange) {
     let (mark, word) = mark(r.change, r.old.is_some(), r.new.is_some());
     page.bullet(2, mark, &format!("{word}: {} {} ({})", r.rule, r.service, r.need));
     if !r.from.is_empty() || !r.to.is_empty() {
-        page.field(4, "path", &format!("{} → {}", r.from.join(", "), r.to));
+        page.field(4, "path", &format!("{} → {}", r.from.join(" or "), r.to));
     }
     r.old.iter().for_each(|s| page.field(4, "was", &state(s)));
     r.new.iter().for_each(|s| page.field(4, "now", &state(s)));

@@ -236,7 +236,7 @@ fn row(r: &Requirement) -> Row {
 /// `con01 (10.77.0.10) → tgt01 (10.77.1.20)`
 fn path(r: &Requirement) -> String {
     let any = if several(&r.to) { "any of " } else { "" };
-    format!("{} → {any}{}", r.from.join(", "), r.to)
+    format!("{} → {any}{}", r.from.join(" or "), r.to)
 }
 
 /// Whether a list of responders names more than one: a host's own addresses stand in brackets, `tgt01 (10.0.0.1, fd00::1)`.
