@@ -291,16 +291,23 @@ impl Hot {
     }
 
     /// Learns from a body what plain packets would change. `from_b` says who sent the packet before, `lane` where it was seen if
-    /// it went into the body.
-    pub(crate) fn learn(&mut self, body: Option<&Body>, from_b: bool, lane: Option<u16>, cap: usize, input: InputId) {
+    /// it went into the body. Says for how many first bytes each side has room.
+    pub(crate) fn learn(
+        &mut self,
+        body: Option<&Body>,
+        from_b: bool,
+        lane: Option<u16>,
+        cap: usize,
+        input: InputId,
+    ) -> [usize; 2] {
         self.ways[usize::from(from_b)].lane = lane.unwrap_or(NO_LANE);
         self.may = [0; 2];
-        let Some((body, (_, last))) = body.and_then(|b| Some((b, b.order?))) else { return };
+        let Some((body, (_, last))) = body.and_then(|b| Some((b, b.order?))) else { return [0; 2] };
         let [a, b] = &body.sums;
         let open = body.signals.iter().all(|s| s.rsts == 0);
         let settled = open && a.packets.saturating_add(b.packets) >= SETTLED;
-        let Some(spaces) = body.spaces.as_ref().filter(|_| settled) else { return };
-        let (Some(x), Some(y)) = (spaces[0].settled(cap), spaces[1].settled(cap)) else { return };
+        let Some(spaces) = body.spaces.as_ref().filter(|_| settled) else { return [0; 2] };
+        let (Some(x), Some(y)) = (spaces[0].settled(cap), spaces[1].settled(cap)) else { return [0; 2] };
         self.last = last.as_nanos();
         for (me, (own, peer)) in [(x, y), (y, x)].into_iter().enumerate() {
             self.edge[me] = own.edge;
@@ -324,6 +331,7 @@ impl Hot {
                 | if own.has_payload && sums.first_payload.is_some() { may::PAYLOAD } else { 0 }
                 | if own.room > 0 { may::WANTED } else { 0 };
         }
+        [x.room, y.room]
     }
 }
 

@@ -25,7 +25,7 @@ mod told;
 mod trail;
 mod tunnels;
 
-pub(crate) use body::Quote;
+pub(crate) use body::{Body, Quote};
 pub(crate) use fragments::{DatagramKey, Fragments, Resolved, SavedFragments};
 pub(crate) use hash::{Seeds, end_v4, fold};
 pub(crate) use hot::{Hot, Look, Taken};

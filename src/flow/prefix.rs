@@ -45,8 +45,16 @@ impl Prefix {
             return;
         }
         let end = off.saturating_add_unsigned(wire as u64);
+        // In order, which most data is: all of it is new.
+        if self.held.highest().is_none_or(|highest| off >= highest) {
+            let wire = wire.min(room);
+            self.take(off, data.get(..wire).unwrap_or(data), wire, at);
+            self.held.insert(off, off.saturating_add_unsigned(wire as u64));
+            return;
+        }
         let mut taken = Vec::new();
-        for (lo, hi) in self.held.missing(off, end) {
+        let missing: Vec<_> = self.held.missing(off, end).collect();
+        for (lo, hi) in missing {
             let from = index(lo, off);
             let wire = index(hi, lo).min(room);
             if wire == 0 {
@@ -54,12 +62,16 @@ impl Prefix {
             }
             let part = data.get(from.min(data.len())..data.len().min(from.saturating_add(wire))).unwrap_or(&[]);
             room -= wire;
-            self.used += wire;
-            self.bytes.extend_from_slice(part);
-            self.runs.push(Run { off: lo, len: part.len(), wire, at });
+            self.take(lo, part, wire, at);
             taken.push((lo, lo.saturating_add_unsigned(wire as u64)));
         }
         taken.into_iter().for_each(|(lo, hi)| self.held.insert(lo, hi));
+    }
+
+    fn take(&mut self, off: i64, part: &[u8], wire: usize, at: Stamp) {
+        self.used += wire;
+        self.bytes.extend_from_slice(part);
+        self.runs.push(Run { off, len: part.len(), wire, at });
     }
 
     /// Bytes on the wire for which there is room.

@@ -2,6 +2,7 @@
 
 mod collected;
 mod finish;
+mod firsts;
 mod groups;
 mod growing;
 mod limits;

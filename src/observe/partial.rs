@@ -66,20 +66,20 @@ impl Partial {
     /// Takes in a frame: decodes it, adds its packet to its flow.
     #[inline]
     pub fn frame(&mut self, frame: &Frame<'_>) {
-        if !self.short(frame) {
-            self.long(frame);
+        let Some(g) = packet::glance(frame) else { return self.other(frame) };
+        if !self.short(frame, &g) {
+            self.usual(frame, g.device, &g.segment());
         }
     }
 
     /// The short way, for plain packets; `false` where the frame has to go the long way.
     #[inline(always)]
-    fn short(&mut self, frame: &Frame<'_>) -> bool {
-        let Some(g) = packet::glance(frame) else { return false };
+    fn short(&mut self, frame: &Frame<'_>, g: &Glance<'_>) -> bool {
         let interface = g.device.unwrap_or(frame.interface);
         let Some(lane) = self.lanes.number(interface, g.tag) else { return false };
         let at = Stamp { time: frame.time, at: FrameRef { input: frame.input, frame: frame.number } };
-        let ends = self.store.ends(&g);
-        if !self.store.short(&ends, &Short { glance: &g, at, lane }) {
+        let ends = self.store.ends(g);
+        if !self.store.short(&ends, &Short { glance: g, at, lane }) {
             return false;
         }
         let contents = Contents {
@@ -92,6 +92,22 @@ impl Partial {
         };
         self.repeats.add_plain(Print::new(Place { at, interface, carried: 0 }, ends.hash(), ends.from_b, &contents));
         true
+    }
+
+    /// What is no usual TCP segment.
+    #[inline(never)]
+    fn other(&mut self, frame: &Frame<'_>) {
+        match packet::glance_datagram(frame) {
+            Some(g) => self.usual(frame, g.device, &g.datagram()),
+            None => self.long(frame),
+        }
+    }
+
+    /// A packet in no tunnel with nothing wrong about it.
+    #[inline(never)]
+    fn usual(&mut self, frame: &Frame<'_>, device: Option<u32>, packet: &Packet<'_>) {
+        let at = Stamp { time: frame.time, at: FrameRef { input: frame.input, frame: frame.number } };
+        self.packet(Place { at, interface: device.unwrap_or(frame.interface), carried: 0 }, packet);
     }
 
     #[inline(never)]

@@ -9,6 +9,7 @@ use crate::base::{InputId, Proto, Stamp};
 use crate::flow::{FlowKey, Hot, Look, Pieces, Seeds, Shift, Side, Taken, end_v4, prefix_cap};
 use crate::packet::{Addresses, Glance, Tcp};
 
+use super::firsts::Firsts;
 use super::limits::Limits;
 
 /// A key and its pieces.
@@ -44,6 +45,7 @@ struct Warm {
     slots: Vec<u64>,
     records: Vec<Hot>,
     hashes: Vec<u64>,
+    firsts: Firsts,
     /// The input all hot records are of.
     input: Option<InputId>,
     /// Frames of several inputs, or stretches appended: stamps do not grow with time.
@@ -181,7 +183,7 @@ impl Store {
             Some([a, b]) => warm.find(ends.hash, |hot| hot.ends[0] == a && hot.ends[1] == b),
             None => warm.find(ends.hash, |hot| entries.get(hot.place as usize).is_some_and(|e| is(&e.key, g))),
         };
-        let Some(hot) = found.and_then(|n| warm.records.get_mut(n)) else { return false };
+        let Some((number, hot)) = found.and_then(|n| Some((n, warm.records.get_mut(n)?))) else { return false };
         let look = Look {
             from_b: ends.from_b,
             time: at.time,
@@ -200,13 +202,28 @@ impl Store {
         }
         let pending = hot.pending(ends.from_b);
         if hot.add(&look) == Taken::Wanted {
-            let entry = entries.get_mut(hot.place as usize);
-            let more = entry.is_some_and(|e| e.keep(ends.from_b, pending, g, at));
-            if !more {
+            let side = if ends.from_b { Side::B } else { Side::A };
+            if !warm.firsts.add(number, side, pending, g.payload, g.payload_len, at) {
                 hot.sated(ends.from_b);
+            }
+            if warm.firsts.is_full() {
+                self.spill();
             }
         }
         true
+    }
+
+    /// Moves the first bytes of plain packets to where they belong.
+    #[cold]
+    fn spill(&mut self) {
+        let Self { entries, warm: Warm { records, firsts, .. }, .. } = self;
+        for (number, hot) in records.iter().enumerate() {
+            let entry = entries.get_mut(hot.place as usize);
+            if let Some((key, body)) = entry.and_then(|e| Some((&e.key, e.pieces.newest_body()?))) {
+                firsts.drain(number, body, prefix_cap(key));
+            }
+        }
+        firsts.clear();
     }
 
     /// An empty store that keeps within limits.
@@ -233,6 +250,7 @@ impl Store {
         if let (Some(hot), Some(input)) = (warm.records.get_mut(entry.hot as usize), warm.input)
             && let Some(body) = entry.pieces.newest_body()
         {
+            warm.firsts.drain(entry.hot as usize, body, prefix_cap(key));
             hot.flush(body, input);
         }
         *pieces += with(&mut entry.pieces);
@@ -261,12 +279,14 @@ impl Store {
         }
         let lane = p.lane.filter(|_| !p.tcp.opens());
         let hot = warm.records.get_mut(entry.hot as usize)?;
-        hot.learn(body.as_deref(), p.side == Side::B, lane, prefix_cap(p.key), input);
+        let rooms = hot.learn(body.as_deref(), p.side == Side::B, lane, prefix_cap(p.key), input);
+        warm.firsts.expect(entry.hot as usize, rooms);
         Some(())
     }
 
     /// Writes all hot records into the pieces.
     pub(super) fn flush(&mut self) {
+        self.spill();
         let Self { entries, warm, .. } = self;
         let Some(input) = warm.input else { return };
         for hot in &mut warm.records {
@@ -426,17 +446,6 @@ pub(super) struct Long<'p, 'a> {
     /// Number of its lane, where it has one.
     pub(super) lane: Option<u16>,
     pub(super) tcp: &'p Tcp<'a>,
-}
-
-impl Entry {
-    /// Keeps the payload of a plain packet among the first bytes; whether more is wanted.
-    #[inline(never)]
-    fn keep(&mut self, from_b: bool, pending: u32, g: &Glance<'_>, at: Stamp) -> bool {
-        let cap = prefix_cap(&self.key);
-        let side = if from_b { Side::B } else { Side::A };
-        let spaces = self.pieces.newest_body().and_then(|b| b.spaces.as_deref_mut());
-        spaces.is_some_and(|s| side.of_mut(s).keep(pending, g.payload, g.payload_len, at, cap))
-    }
 }
 
 /// The ends of an IPv4 key as numbers; for IPv6 what no IPv4 end is.

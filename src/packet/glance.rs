@@ -1,10 +1,14 @@
-//! A look at the headers most frames of a restore have: TCP, whole, in one IP packet without options, tunnel or group address.
+//! A look at the headers most frames of a restore have: TCP or UDP, whole, in one IP packet without options, tunnel or group address.
 //!
 //! A shortcut, not a second reading: where it sees a packet, [`super::decode`] sees the same one and no issue, which a property
 //! test holds. Whatever is unusual in any way is left to that one. It exists because the general way builds values of several
 //! hundred bytes per frame, and this one a few registers.
 
+use std::net::IpAddr;
+
 use super::ether::ethertype;
+use super::tunnel;
+use super::view::{Body, Packet, Tcp, TcpFlags, Udp, Vlans};
 use crate::capture::{Frame, LinkType};
 
 const ETHERNET: usize = 14;
@@ -14,7 +18,9 @@ const IPV6: usize = 40;
 /// Octets of a TCP header that are looked at; checksum and urgent pointer may be cut.
 const TCP: usize = 16;
 const TCP_LEAST: u32 = 20;
+const UDP: usize = 8;
 const PROTO_TCP: u8 = 6;
+const PROTO_UDP: u8 = 17;
 
 /// Source and destination as numbers, most significant octet first: they order as addresses do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +31,7 @@ pub(crate) enum Addresses {
     V6(u128, u128),
 }
 
-/// A TCP segment at a glance.
+/// A TCP segment at a glance, or a UDP datagram: then what only TCP has is 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Glance<'a> {
     pub(crate) addresses: Addresses,
@@ -55,6 +61,49 @@ impl Glance<'_> {
     pub(crate) const UNTAGGED: u16 = u16::MAX;
 }
 
+impl<'a> Glance<'a> {
+    /// What [`super::decode`] makes of a segment.
+    #[inline]
+    pub(crate) fn segment(&self) -> Packet<'a> {
+        self.packet(Body::Tcp(Tcp {
+            src_port: self.src_port,
+            dst_port: self.dst_port,
+            seq: self.seq,
+            ack: self.ack,
+            flags: TcpFlags(self.flags),
+            window: self.window,
+            payload: self.payload,
+            payload_len: self.payload_len,
+            first_fragment: None,
+        }))
+    }
+
+    /// What [`super::decode`] makes of a datagram.
+    #[inline]
+    pub(crate) fn datagram(&self) -> Packet<'a> {
+        self.packet(Body::Udp(Udp {
+            src_port: self.src_port,
+            dst_port: self.dst_port,
+            payload: self.payload,
+            payload_len: self.payload_len,
+            first_fragment: None,
+        }))
+    }
+
+    #[inline(always)]
+    fn packet(&self, body: Body<'a>) -> Packet<'a> {
+        let (src, dst) = match self.addresses {
+            Addresses::V4(src, dst) => (IpAddr::V4(src.into()), IpAddr::V4(dst.into())),
+            Addresses::V6(src, dst) => (IpAddr::V6(src.into()), IpAddr::V6(dst.into())),
+        };
+        let mut vlans = Vlans::NONE;
+        if self.tag != Self::UNTAGGED {
+            vlans.push(self.tag);
+        }
+        Packet { vlans, src, dst, ttl: self.ttl, id: self.id, ip_bytes: self.ip_bytes, group: false, body }
+    }
+}
+
 /// Where the link layer ends.
 struct Link {
     at: usize,
@@ -76,13 +125,24 @@ fn be16(data: &[u8], at: usize) -> Option<u16> {
 /// A frame's TCP segment, or `None` where it has none or anything about it is unusual.
 #[inline(always)]
 pub(crate) fn glance<'a>(frame: &Frame<'a>) -> Option<Glance<'a>> {
+    look::<PROTO_TCP>(frame)
+}
+
+/// The same of a UDP datagram. Those to or from a tunnel's port are unusual.
+#[inline]
+pub(crate) fn glance_datagram<'a>(frame: &Frame<'a>) -> Option<Glance<'a>> {
+    look::<PROTO_UDP>(frame)
+}
+
+#[inline(always)]
+fn look<'a, const PROTO: u8>(frame: &Frame<'a>) -> Option<Glance<'a>> {
     let link = link(frame)?;
     let wire =
         frame.original_len.max(u32::try_from(frame.data.len()).ok()?).checked_sub(u32::try_from(link.at).ok()?)?;
     let ip = frame.data.get(link.at..)?;
     match link.ethertype {
-        ethertype::IPV4 => v4(ip, wire, &link),
-        ethertype::IPV6 => v6(ip, wire, &link),
+        ethertype::IPV4 => v4::<PROTO>(ip, wire, &link),
+        ethertype::IPV6 => v6::<PROTO>(ip, wire, &link),
         _ => None,
     }
 }
@@ -134,11 +194,11 @@ fn other_link(frame: &Frame<'_>) -> Option<Link> {
 }
 
 #[inline(always)]
-fn v4<'a>(ip: &'a [u8], wire: u32, link: &Link) -> Option<Glance<'a>> {
-    let h: &[u8; IPV4 + TCP] = ip.first_chunk()?;
+fn v4<'a, const PROTO: u8>(ip: &'a [u8], wire: u32, link: &Link) -> Option<Glance<'a>> {
+    let h: &[u8; IPV4] = ip.first_chunk()?;
     let total = u32::from(u16::from_be_bytes([h[2], h[3]]));
     // Version 4, no options; neither a later nor a first fragment.
-    let whole = h[0] == 0x45 && h[9] == PROTO_TCP && (h[6] & 0x3f) | h[7] == 0;
+    let whole = h[0] == 0x45 && h[9] == PROTO && (h[6] & 0x3f) | h[7] == 0;
     let src = u32::from_be_bytes([h[12], h[13], h[14], h[15]]);
     let dst = u32::from_be_bytes([h[16], h[17], h[18], h[19]]);
     // Multicast, reserved and broadcast begin with three ones.
@@ -146,19 +206,19 @@ fn v4<'a>(ip: &'a [u8], wire: u32, link: &Link) -> Option<Glance<'a>> {
         return None;
     }
     let id = u16::from_be_bytes([h[4], h[5]]);
-    segment(ip, IPV4, total, Glance { ttl: h[8], id, ..empty(Addresses::V4(src, dst), link) })
+    upper::<PROTO>(ip, IPV4, total, Glance { ttl: h[8], id, ..empty(Addresses::V4(src, dst), link) })
 }
 
 #[inline(always)]
-fn v6<'a>(ip: &'a [u8], wire: u32, link: &Link) -> Option<Glance<'a>> {
+fn v6<'a, const PROTO: u8>(ip: &'a [u8], wire: u32, link: &Link) -> Option<Glance<'a>> {
     let h: &[u8; IPV6] = ip.first_chunk()?;
     let len = u32::from(u16::from_be_bytes([h[4], h[5]]));
     let total = u32::try_from(IPV6).ok()? + len;
-    if h[0] >> 4 != 6 || h[6] != PROTO_TCP || len == 0 || total > wire || h[24] == 0xff {
+    if h[0] >> 4 != 6 || h[6] != PROTO || len == 0 || total > wire || h[24] == 0xff {
         return None;
     }
     let (src, dst) = (u128::from_be_bytes(*word(ip, 8)?), u128::from_be_bytes(*word(ip, 24)?));
-    segment(ip, IPV6, total, Glance { ttl: h[7], ..empty(Addresses::V6(src, dst), link) })
+    upper::<PROTO>(ip, IPV6, total, Glance { ttl: h[7], ..empty(Addresses::V6(src, dst), link) })
 }
 
 #[inline(always)]
@@ -179,6 +239,25 @@ const fn empty<'a>(addresses: Addresses, link: &Link) -> Glance<'a> {
         tag: link.tag,
         device: link.device,
     }
+}
+
+#[inline(always)]
+fn upper<'a, const PROTO: u8>(ip: &'a [u8], at: usize, total: u32, seen: Glance<'a>) -> Option<Glance<'a>> {
+    if PROTO == PROTO_TCP { segment(ip, at, total, seen) } else { datagram(ip, at, total, seen) }
+}
+
+#[inline(always)]
+fn datagram<'a>(ip: &'a [u8], at: usize, total: u32, seen: Glance<'a>) -> Option<Glance<'a>> {
+    let h: &[u8; UDP] = word(ip, at)?;
+    let (src_port, dst_port) = (u16::from_be_bytes([h[0], h[1]]), u16::from_be_bytes([h[2], h[3]]));
+    let (room, len) = (total.checked_sub(u32::try_from(at).ok()?)?, u16::from_be_bytes([h[4], h[5]]));
+    let payload_len = u32::from(len).checked_sub(u32::try_from(UDP).ok()?)?;
+    if u32::from(len) > room || tunnel::may_be(src_port, dst_port) {
+        return None;
+    }
+    let end = ip.len().min(at + usize::from(len));
+    let payload = ip.get(at + UDP..end).unwrap_or(&[]);
+    Some(Glance { src_port, dst_port, ip_bytes: total, payload_len, payload, ..seen })
 }
 
 #[inline(always)]
@@ -206,13 +285,11 @@ fn segment<'a>(ip: &'a [u8], at: usize, total: u32, seen: Glance<'a>) -> Option<
 
 #[cfg(test)]
 mod tests {
-    use std::net::IpAddr;
-
     use proptest::prelude::*;
 
     use super::*;
     use crate::base::{InputId, Time};
-    use crate::packet::{Body, Vlans, decode};
+    use crate::packet::decode;
 
     fn frame(link: LinkType, data: &[u8], original_len: u32) -> Frame<'_> {
         Frame { time: Time::from_nanos(0), input: InputId(0), number: 1, interface: 0, link, data, original_len }
@@ -220,53 +297,32 @@ mod tests {
 
     /// What the general way says where the glance sees something.
     fn agrees(frame: &Frame<'_>) -> bool {
-        let Some(seen) = glance(frame) else { return false };
+        let (segment, datagram) = (glance(frame), glance_datagram(frame));
+        let Some(seen) = segment.or(datagram) else { return false };
+        let packet = if segment.is_some() { seen.segment() } else { seen.datagram() };
         let decoded = decode(frame);
         assert_eq!(decoded.issue, None, "{seen:?}");
-        let p = decoded.packet.unwrap();
-        let Body::Tcp(t) = p.body else { panic!("{p:?}") };
-        let addresses = match (p.src, p.dst) {
-            (IpAddr::V4(a), IpAddr::V4(b)) => Addresses::V4(a.to_bits(), b.to_bits()),
-            (IpAddr::V6(a), IpAddr::V6(b)) => Addresses::V6(a.to_bits(), b.to_bits()),
-            _ => panic!("{p:?}"),
-        };
-        let mut vlans = Vlans::default();
-        if seen.tag != Glance::UNTAGGED {
-            vlans.push(seen.tag);
-        }
-        assert_eq!((vlans, p.group, t.first_fragment), (p.vlans, false, None));
-        let same = Glance {
-            addresses,
-            src_port: t.src_port,
-            dst_port: t.dst_port,
-            seq: t.seq,
-            ack: t.ack,
-            flags: t.flags.0,
-            window: t.window,
-            ttl: p.ttl,
-            id: p.id,
-            ip_bytes: p.ip_bytes,
-            payload_len: t.payload_len,
-            payload: t.payload,
-            tag: seen.tag,
-            device: decoded.device,
-        };
-        assert_eq!(seen, same);
+        assert_eq!(format!("{:?}", decoded.packet.unwrap()), format!("{packet:?}"));
+        assert_eq!(seen.device, decoded.device);
         true
     }
 
-    /// An IP packet with a TCP segment.
-    fn ip(v6: bool, payload: usize) -> Vec<u8> {
-        let mut tcp = vec![0xc0, 0, 1, 0xbd, 0, 0, 0, 1, 0, 0, 0, 2, 0x60, 0x18, 1, 0, 0, 0, 0, 0, 1, 1, 1, 1];
-        tcp.resize(tcp.len() + payload, 7);
+    /// An IP packet with a TCP segment or a UDP datagram.
+    fn ip(v6: bool, udp: bool, payload: usize) -> Vec<u8> {
         let len = |n: usize| u16::try_from(n).unwrap().to_be_bytes();
+        let mut tcp = vec![0xc0, 0, 1, 0xbd, 0, 0, 0, 1, 0, 0, 0, 2, 0x60, 0x18, 1, 0, 0, 0, 0, 0, 1, 1, 1, 1];
+        if udp {
+            tcp = [&[0xc0, 0, 1, 0xbd][..], &len(8 + payload), &[1, 2]].concat();
+        }
+        tcp.resize(tcp.len() + payload, 7);
+        let proto = if udp { PROTO_UDP } else { PROTO_TCP };
         let mut p = if v6 {
-            let mut h = [&[0x60, 0, 0, 0][..], &len(tcp.len()), &[6, 64]].concat();
+            let mut h = [&[0x60, 0, 0, 0][..], &len(tcp.len()), &[proto, 64]].concat();
             h.extend([0xfd; 16]);
             h.extend([0xfc; 16]);
             h
         } else {
-            [&[0x45, 0][..], &len(20 + tcp.len()), &[0, 9, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]].concat()
+            [&[0x45, 0][..], &len(20 + tcp.len()), &[0, 9, 0x40, 0, 64, proto, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]].concat()
         };
         p.extend(tcp);
         p
@@ -301,12 +357,13 @@ mod tests {
         fn what_is_seen_at_a_glance_is_what_decoding_says(
             (link, head) in headers(),
             v6 in any::<bool>(),
+            udp in any::<bool>(),
             payload in 0..80_usize,
             changes in prop::collection::vec((0..90_usize, any::<u8>()), 0..3),
             cut in 0..160_usize,
             more in 0..3_u32,
         ) {
-            let mut data = [head, ip(v6, payload)].concat();
+            let mut data = [head, ip(v6, udp, payload)].concat();
             for (at, byte) in changes {
                 if let Some(b) = data.get_mut(at) {
                     *b = byte;
@@ -320,10 +377,10 @@ mod tests {
 
     #[test]
     fn usual_frames_are_seen() {
-        for v6 in [false, true] {
+        for (v6, udp) in [(false, false), (true, false), (false, true), (true, true)] {
             let ether: [u8; 2] = if v6 { [0x86, 0xdd] } else { [8, 0] };
-            let data = [&[2; 12][..], &ether, &ip(v6, 30)].concat();
-            let tagged = [&[2; 12][..], &[0x81, 0, 0, 5], &ether, &ip(v6, 30)].concat();
+            let data = [&[2; 12][..], &ether, &ip(v6, udp, 30)].concat();
+            let tagged = [&[2; 12][..], &[0x81, 0, 0, 5], &ether, &ip(v6, udp, 30)].concat();
             for data in [data, tagged] {
                 let wire = u32::try_from(data.len()).unwrap();
                 assert!(agrees(&frame(LinkType::ETHERNET, &data, wire)));

@@ -1,0 +1,104 @@
+//! First payload bytes of plain packets, on their way to the side they belong to.
+//!
+//! A side's own place for them is several pointers away and seldom in a cache when one of its packets comes. So they are written
+//! down one behind the other, and each flow's are moved in one go: before anything else of it changes, or when there are many.
+
+use crate::base::Stamp;
+use crate::flow::{Body, Side};
+
+/// Runs held at most.
+const RUNS: usize = 1 << 17;
+/// Bytes held at most, but for the last run.
+const BYTES: usize = 8 * 1024 * 1024;
+
+/// Payload of one packet.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    at: Stamp,
+    from: usize,
+    len: u32,
+    /// Bytes on the wire.
+    wire: u32,
+    /// Payload of its side between the last flush and it.
+    pending: u32,
+    /// The next one of its side, plus one.
+    next: u32,
+}
+
+/// What one side wants, and its runs, each plus one; 0 where there is none.
+#[derive(Clone, Copy, Debug, Default)]
+struct Want {
+    room: u32,
+    oldest: u32,
+    newest: u32,
+}
+
+/// The log.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Firsts {
+    bytes: Vec<u8>,
+    runs: Vec<Run>,
+    /// By hot record.
+    wants: Vec<[Want; 2]>,
+}
+
+impl Firsts {
+    /// Says how many bytes the sides of a hot record still want. Nothing of it is in the log.
+    pub(super) fn expect(&mut self, record: usize, rooms: [usize; 2]) {
+        if self.wants.len() <= record {
+            self.wants.resize(record + 1, <[Want; 2]>::default());
+        }
+        if let Some(wants) = self.wants.get_mut(record) {
+            *wants = rooms.map(|room| Want { room: u32::try_from(room).unwrap_or(u32::MAX), ..Want::default() });
+        }
+    }
+
+    /// Keeps the payload of a plain packet; whether more is wanted.
+    #[inline(never)]
+    pub(super) fn add(&mut self, record: usize, side: Side, pending: u32, data: &[u8], wire: u32, at: Stamp) -> bool {
+        let Self { bytes, runs, wants } = self;
+        let Some(want) = wants.get_mut(record).map(|w| side.of_mut(w)) else { return false };
+        let wire = wire.min(want.room);
+        let data = data.get(..wire as usize).unwrap_or(data);
+        let (Ok(len), Ok(number)) = (u32::try_from(data.len()), u32::try_from(runs.len() + 1)) else { return false };
+        match (want.newest as usize).checked_sub(1).and_then(|n| runs.get_mut(n)) {
+            Some(before) => before.next = number,
+            None => want.oldest = number,
+        }
+        want.newest = number;
+        want.room -= wire;
+        runs.push(Run { at, from: bytes.len(), len, wire, pending, next: 0 });
+        bytes.extend_from_slice(data);
+        want.room > 0
+    }
+
+    /// Whether everything has to be moved before more is added.
+    #[inline(always)]
+    pub(super) const fn is_full(&self) -> bool {
+        self.runs.len() >= RUNS || self.bytes.len() >= BYTES
+    }
+
+    /// Moves a hot record's bytes to where they belong. What plain packets changed otherwise was not written there yet.
+    pub(super) fn drain(&mut self, record: usize, body: &mut Body, cap: usize) {
+        let Self { bytes, runs, wants } = self;
+        let Some(wants) = wants.get_mut(record) else { return };
+        for side in [Side::A, Side::B] {
+            let want = side.of_mut(wants);
+            let mut next = std::mem::take(&mut want.oldest);
+            want.newest = 0;
+            let Some(space) = body.spaces.as_deref_mut().filter(|_| next > 0).map(|s| side.of_mut(s)) else { continue };
+            while let Some(run) = (next as usize).checked_sub(1).and_then(|n| runs.get(n)) {
+                let data = bytes.get(run.from..run.from + run.len as usize).unwrap_or(&[]);
+                space.keep(run.pending, data, run.wire, run.at, cap);
+                next = run.next;
+            }
+        }
+    }
+
+    /// Forgets what was moved: all of it.
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.runs.clear();
+        self.wants.iter_mut().flatten().for_each(|w| (w.oldest, w.newest) = (0, 0));
+    }
+}
