@@ -1,5 +1,6 @@
 //! How frames are pulled.
 
+use super::counted::Counted;
 use super::frame::Frame;
 use super::meta::InputMeta;
 use crate::base::Problem;
@@ -11,6 +12,14 @@ pub enum Event<'a> {
     Frame(Frame<'a>),
     /// Something wrong with the capture; what comes after it may still be good.
     Problem(Problem),
+    /// Packets that were counted in place of being captured; no file holds any.
+    Counted(Counted),
+}
+
+/// A source that grows while it is read.
+pub trait Growth: FrameSource {
+    /// Whether the last `None` meant that nothing more is there yet.
+    fn is_waiting(&self) -> bool;
 }
 
 /// Anything frames are pulled from.

@@ -166,6 +166,15 @@ impl InputMeta {
         self.add_time(time, self.packets);
     }
 
+    /// Counts frames that were not handed on one by one, of which the last came at this time.
+    #[cfg_attr(not(ebpf), allow(dead_code, reason = "only what counts in the kernel does so"))]
+    pub(crate) fn count_unseen(&mut self, packets: u64, last: Time) {
+        self.packets = self.packets.saturating_add(packets);
+        let i = self.interfaces.entry(0).or_default();
+        i.packets = i.packets.saturating_add(packets);
+        self.span = Some(self.span.map_or((last, last), |(min, max)| (min.min(last), max.max(last))));
+    }
+
     /// Counts frames that were lost, before one of this time where that is known.
     pub(crate) fn lose(&mut self, interface: u32, before: Option<Time>, count: u64) {
         if let Some(at) = before {

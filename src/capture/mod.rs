@@ -6,7 +6,10 @@
 
 mod blocks;
 mod clock;
+mod counted;
 mod detect;
+#[cfg(ebpf)]
+pub mod ebpf;
 mod event;
 mod file;
 mod frame;
@@ -28,7 +31,15 @@ mod walk;
 mod window;
 pub mod write;
 
-pub use event::{Event, FrameSource};
+/// Why this program has no [`ebpf`](self) module.
+#[cfg(not(ebpf))]
+pub const NO_EBPF: &str = match option_env!("PORTWITNESS_NO_EBPF") {
+    Some(why) => why,
+    None => "built without it",
+};
+
+pub use counted::{Counted, CountedSide};
+pub use event::{Event, FrameSource, Growth};
 pub use file::{CaptureFile, OpenError, OpenReason, saved_stream};
 pub use frame::{Frame, LinkType, Loss};
 pub use linktype::link_name;

@@ -87,6 +87,8 @@ impl Reader {
             match self.next() {
                 Some(Event::Frame(frame)) => sink.frame(&frame),
                 Some(Event::Problem(problem)) => sink.problem(problem),
+                // In files there are none.
+                Some(Event::Counted(_)) => {}
                 None => return self.finish(),
             }
         }

@@ -110,6 +110,8 @@ impl<S: FrameSource> FrameSource for Disturbed<S> {
                     self.pass(vec![kept], 0);
                 }
                 Some(Event::Problem(problem)) => return Some(Event::Problem(problem)),
+                // What was counted is past being disturbed.
+                Some(Event::Counted(counted)) => return Some(Event::Counted(counted)),
                 None => self.flush(),
             }
         }

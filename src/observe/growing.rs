@@ -37,6 +37,7 @@ impl Growing {
                 self.partial.frame(&frame);
             }
             Event::Problem(problem) => self.partial.problem(problem),
+            Event::Counted(counted) => self.partial.counted(&counted),
         }
     }
 

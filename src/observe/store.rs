@@ -284,6 +284,19 @@ impl Store {
         Some(())
     }
 
+    /// Adds plain packets that were counted; `false` where the key is new and the store is full.
+    pub(super) fn counted(&mut self, key: &FlowKey, input: InputId, add: impl FnOnce(&mut Pieces) -> usize) -> bool {
+        let Some(place) = self.add(key, self.hash(key), add) else { return false };
+        let Self { entries, warm, .. } = self;
+        let Some(entry) = entries.get_mut(place) else { return true };
+        if let Some(hot) = warm.records.get_mut(entry.hot as usize) {
+            // What the short way knew is past; the next packet on the long way teaches it again.
+            hot.learn(None, false, None, 0, input);
+            warm.firsts.expect(entry.hot as usize, [0; 2]);
+        }
+        true
+    }
+
     /// Writes all hot records into the pieces.
     pub(super) fn flush(&mut self) {
         self.spill();

@@ -4,6 +4,7 @@
 //! but never for more than a tenth of the time, judges what is there and tells what changed. The clock says only when to look:
 //! what is judged goes by packet time.
 
+mod engine;
 #[cfg_attr(not(all(feature = "live", unix)), allow(dead_code, reason = "only what captures reads it"))]
 mod interfaces;
 #[cfg_attr(not(all(feature = "live", unix)), allow(dead_code, reason = "only what captures reads it"))]
@@ -21,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use portwitness::base::RunError;
-use portwitness::capture::{FrameSource as _, InputMeta, Reader};
+use portwitness::capture::{Growth, InputMeta};
 use portwitness::matrix::{self, Matrix};
 use portwitness::observe::{Growing, Observation};
 use portwitness::report::{Report, ScopeMode};
@@ -33,7 +34,7 @@ use self::interfaces::{InterfaceArgs, Wanted};
 use self::pace::Pace;
 use self::screen::Display;
 use self::show::Show;
-use self::source::{Opened, Source};
+use self::source::Opened;
 use self::stop::{Stop, Wish};
 use self::view::Can;
 use super::inputs::{self, At, Group};
@@ -190,8 +191,8 @@ pub(super) fn run(args: Args) -> Result<u8, RunError> {
     let mut config = Config::check(args)?;
     // What needs privileges comes first, and no thread before they are given up: each has its own.
     let source = source::prepare(config.interfaces.as_ref())?;
-    if let (Source::Interfaces(i), Some(wanted), Some(site)) = (&source, &config.interfaces, &mut config.site) {
-        wanted.declare(site, &i.addresses());
+    if let (Some(wanted), Some(site)) = (&config.interfaces, &mut config.site) {
+        wanted.declare(site, &source.addresses());
     }
     let mut output = output.map(|path| create(&path).map(|file| (path, file))).transpose()?;
     let source = source.without_privileges(&config.group)?;
@@ -243,7 +244,7 @@ impl Watch {
         let mut looked_at = None;
         let mut ending: Option<(Ended, Instant)> = None;
         let why = loop {
-            let taken = take(&mut reader, &mut growing);
+            let taken = take(reader.as_mut(), &mut growing);
             if matches!(taken, Taken::End) {
                 break ending.map_or(if stop.was_asked() { Ended::Signal } else { Ended::Source }, |e| e.0);
             }
@@ -325,7 +326,7 @@ impl Watch {
 }
 
 /// Takes in what is there, at most so much that the clock is not forgotten.
-fn take(reader: &mut Reader, growing: &mut Growing) -> Taken {
+fn take(reader: &mut dyn Growth, growing: &mut Growing) -> Taken {
     for _ in 0..AT_ONCE {
         let Some(event) = reader.next() else {
             return if reader.is_waiting() { Taken::All } else { Taken::End };

@@ -12,11 +12,12 @@ use portwitness::base::InputId;
 use portwitness::base::RunError;
 #[cfg(all(feature = "live", unix))]
 use portwitness::capture::interfaces::{Asked, Halt, Interfaces};
-use portwitness::capture::{Arrivals, CaptureFile, Reader};
+use portwitness::capture::{Arrivals, CaptureFile, Growth};
 
 #[cfg(all(feature = "live", unix))]
 use super::super::complain;
 use super::super::inputs::{self, Group};
+use super::engine::{self, Counting};
 use super::interfaces::Wanted;
 #[cfg(all(feature = "live", unix))]
 use super::keep::Keep;
@@ -28,7 +29,7 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// What is read from.
 pub(super) struct Opened {
-    pub(super) reader: Reader,
+    pub(super) reader: Box<dyn Growth>,
     pub(super) arrivals: Arrivals,
     /// As the report names it.
     pub(super) name: String,
@@ -42,6 +43,8 @@ pub(super) enum Source {
     Stream,
     /// Interfaces, open.
     Interfaces(Box<Open>),
+    /// Interfaces, counted on in the kernel.
+    Counting(Box<Counting>),
 }
 
 /// Opens interfaces, where some are wanted.
@@ -49,7 +52,11 @@ pub(super) enum Source {
 /// # Errors
 /// An interface that cannot be captured on.
 pub(super) fn prepare(wanted: Option<&Wanted>) -> Result<Source, RunError> {
-    wanted.map_or(Ok(Source::Stream), |w| Open::new(w).map(Box::new).map(Source::Interfaces))
+    let Some(wanted) = wanted else { return Ok(Source::Stream) };
+    if let Some(counting) = engine::open(wanted)? {
+        return Ok(Source::Counting(counting));
+    }
+    Open::new(wanted).map(Box::new).map(Source::Interfaces)
 }
 
 impl Source {
@@ -82,8 +89,17 @@ impl Source {
     /// Where files will still be made.
     fn folder(&self) -> Vec<&Path> {
         match self {
-            Self::Stream => Vec::new(),
+            Self::Stream | Self::Counting(_) => Vec::new(),
             Self::Interfaces(open) => open.folder(),
+        }
+    }
+
+    /// Addresses of the interfaces.
+    pub(super) fn addresses(&self) -> Vec<IpAddr> {
+        match self {
+            Self::Stream => Vec::new(),
+            Self::Interfaces(open) => open.addresses(),
+            Self::Counting(counting) => counting.addresses(),
         }
     }
 
@@ -95,6 +111,7 @@ impl Source {
         match self {
             Self::Stream => stream(group, stop),
             Self::Interfaces(open) => open.start(),
+            Self::Counting(counting) => counting.start(),
         }
     }
 }
@@ -127,7 +144,7 @@ fn read(file: CaptureFile, halt: Option<Halt>) -> Result<Opened, RunError> {
     let name = file.name().to_owned();
     let (reader, arrivals) =
         file.live().map_err(|source| RunError::Io { path: name.clone().into(), doing: "read", source })?;
-    Ok(Opened { reader, arrivals, name, halt })
+    Ok(Opened { reader: Box::new(reader), arrivals, name, halt })
 }
 
 fn nothing(why: &str) -> RunError {
