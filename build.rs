@@ -26,7 +26,7 @@ fn main() {
 }
 
 /// Programs for the kernel.
-const PROGRAMS: [&str; 1] = ["sieve"];
+const PROGRAMS: [&str; 3] = ["dropped", "opened", "sieve"];
 
 /// Builds the programs for the kernel; why they are not built where they are not.
 fn kernel_side() -> Result<(), String> {

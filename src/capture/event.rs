@@ -2,6 +2,7 @@
 
 use super::counted::Counted;
 use super::frame::Frame;
+use super::host::HostFact;
 use super::meta::InputMeta;
 use crate::base::Problem;
 
@@ -14,6 +15,8 @@ pub enum Event<'a> {
     Problem(Problem),
     /// Packets that were counted in place of being captured; no file holds any.
     Counted(Counted),
+    /// What the capturing host's kernel says; no file holds any.
+    Host(HostFact),
 }
 
 /// A source that grows while it is read.

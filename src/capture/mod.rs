@@ -13,6 +13,7 @@ pub mod ebpf;
 mod event;
 mod file;
 mod frame;
+mod host;
 #[cfg(all(feature = "live", unix))]
 pub mod interfaces;
 mod linktype;
@@ -42,6 +43,7 @@ pub use counted::{Counted, CountedSide};
 pub use event::{Event, FrameSource, Growth};
 pub use file::{CaptureFile, OpenError, OpenReason, saved_stream};
 pub use frame::{Frame, LinkType, Loss};
+pub use host::{Dropped, HostFact, Point, Process, Socket};
 pub use linktype::link_name;
 pub use live::Arrivals;
 pub use meta::InputMeta;

@@ -88,7 +88,7 @@ impl Reader {
                 Some(Event::Frame(frame)) => sink.frame(&frame),
                 Some(Event::Problem(problem)) => sink.problem(problem),
                 // In files there are none.
-                Some(Event::Counted(_)) => {}
+                Some(Event::Counted(_) | Event::Host(_)) => {}
                 None => return self.finish(),
             }
         }

@@ -12,6 +12,7 @@ mod hot;
 mod id;
 mod instance;
 mod intervals;
+mod local;
 mod model;
 mod orient;
 mod piece;
@@ -32,7 +33,7 @@ pub(crate) use hot::{Hot, Look, Taken};
 pub(crate) use instance::resolve;
 pub(crate) use piece::{Pieces, prefix_cap};
 pub(crate) use row::{Cursor, Tables};
-pub(crate) use seal::{forget, seal};
+pub(crate) use seal::{forget, seal, unseen};
 pub(crate) use shift::Shift;
 pub(crate) use sums::{Seen, span};
 pub(crate) use told::Told;
@@ -41,6 +42,7 @@ pub use after::{After, Break, after};
 pub use attempt::{Attempt, AttemptContext, Cause, Outcome, Warning, attempt, patience};
 pub use conn_state::{ConnState, conn_state};
 pub use head::HEAD_LENGTHS;
+pub use local::{Local, LocalDrop, Owner};
 pub use id::{community_id, id};
 pub use model::{
     End, EndPoint, Flow, FlowId, FlowKey, Hole, IcmpError, Lane, Repeated, Rst, Side, Silence, SynAck, SynRun,

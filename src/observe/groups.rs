@@ -151,7 +151,7 @@ impl Queue {
             match event {
                 Event::Problem(problem) => partial.problem(problem),
                 // In files there are none.
-                Event::Counted(counted) => partial.counted(&counted),
+                Event::Counted(_) | Event::Host(_) => {}
                 Event::Frame(f) => {
                     let Frame { time, input, number, interface, link, data, original_len } = f;
                     self.data.clear();

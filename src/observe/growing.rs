@@ -2,11 +2,12 @@
 //!
 //! Looking changes nothing: however often it is done, the end is what [`super::observe`] makes of the same input.
 
-use crate::base::Time;
+use crate::base::{FrameRef, InputId, Time};
 use crate::capture::{Event, InputMeta};
 
 use super::collected::Collected;
 use super::groups::{Source, groups};
+use super::host::{self, Host};
 use super::limits::Limits;
 use super::model::Observation;
 use super::partial::Partial;
@@ -19,12 +20,16 @@ pub struct Growing {
     partial: Partial,
     span: Option<(Time, Time)>,
     events: u64,
+    host: Host,
+    /// The newest frame.
+    frame: FrameRef,
 }
 
 impl Growing {
     /// An input of which nothing was read yet, with the name it has in a report.
     pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), partial: Partial::default(), span: None, events: 0 }
+        let (host, frame) = (Host::default(), host::none(InputId(0)));
+        Self { name: name.to_owned(), partial: Partial::default(), span: None, events: 0, host, frame }
     }
 
     /// Takes in the next frame or problem.
@@ -34,10 +39,17 @@ impl Growing {
             Event::Frame(frame) => {
                 self.span =
                     Some(self.span.map_or((frame.time, frame.time), |(a, b)| (a.min(frame.time), b.max(frame.time))));
+                self.frame = FrameRef { input: frame.input, frame: frame.number };
                 self.partial.frame(&frame);
             }
             Event::Problem(problem) => self.partial.problem(problem),
-            Event::Counted(counted) => self.partial.counted(&counted),
+            Event::Counted(counted) => {
+                for last in counted.sides.iter().flatten().map(|s| s.last) {
+                    self.span = Some(self.span.map_or((last, last), |(a, b)| (a.min(last), b.max(last))));
+                }
+                self.partial.counted(&counted);
+            }
+            Event::Host(fact) => self.host.take(fact, self.frame),
         }
     }
 
@@ -53,12 +65,14 @@ impl Growing {
 
     /// What was seen: nothing more will come.
     pub fn finish(self, meta: InputMeta) -> Observation {
-        let Self { name, mut partial, span, .. } = self;
+        let Self { name, mut partial, span, host, .. } = self;
         partial.set_frames(meta.input, meta.packets);
         let limits = Limits::default();
         let mut point = Collected::default();
         let source = Source { name, file: None, stretch: Stretch { partial, meta, span } };
         groups(vec![source]).into_iter().for_each(|group| point.group(group, &limits));
-        point.finish()
+        let mut seen = point.finish();
+        host.tell(&mut seen);
+        seen
     }
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
+use std::time::Duration;
 
 use super::cmd::{Running, command};
 use super::failure::{Context as _, Result};
@@ -108,10 +109,6 @@ fn lost(report: &Value) -> &Value {
     &report["captures"][0]["loss"]["kernel"]
 }
 
-fn packets(report: &Value) -> u64 {
-    report["captures"][0]["packets"].as_u64().unwrap()
-}
-
 /// All that three reports have to agree on.
 fn agree([ebpf, pcap, dumped]: &[Value; 3]) {
     assert_eq!((lost(ebpf), lost(pcap)), (&0.into(), &0.into()), "{}\n{}", ebpf["captures"], pcap["captures"]);
@@ -144,9 +141,101 @@ fn counted_flows_are_those_of_libpcap_and_of_a_file() -> Result<()> {
         socket.send_to(&[1; 5000], "10.77.0.13:53").context("fragments")?;
         let all = three.end(work)?;
         agree(&all);
-        println!("{} {} {}", packets(&all[0]), all[0]["captures"][0]["bytes"], all[1]["captures"][0]["bytes"]);
-        for f in all[0]["flows"].as_array().unwrap() {
-            println!("{} {} {}", f["service"], f["orig_packets"], f["orig_bytes"]);
+        // Most of it was counted and never rose.
+        let bytes = |r: &Value| r["captures"][0]["bytes"].as_u64().unwrap();
+        assert!(bytes(&all[0]) < bytes(&all[1]) / 20, "{} {}", all[0]["captures"], all[1]["captures"]);
+        Ok(())
+    })
+}
+
+/// The flow to a port.
+fn to(report: &Value, port: u16) -> Value {
+    let flows = report["flows"].as_array().unwrap();
+    flows.iter().find(|f| f["resp"]["port"] == port).unwrap_or_else(|| panic!("{port}: {report}")).clone()
+}
+
+fn requirement(report: &Value, rule: &str) -> Value {
+    report["requirements"].as_array().unwrap().iter().find(|r| r["rule"] == rule).unwrap().clone()
+}
+
+/// Rules of this host's own firewall.
+fn firewall(work: &Path, rules: &str) -> Result<()> {
+    fs::write(work.join("own.nft"), format!("table inet own {{\n{rules}\n}}\n")).context("rules")?;
+    let out = command("nft", &["-f", "own.nft"]).current_dir(work).output().context("nft")?;
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    Ok(())
+}
+
+fn try_to_reach(address: &str) {
+    let patience = Duration::from_millis(4500);
+    let failed = TcpStream::connect_timeout(&address.parse().unwrap(), patience);
+    assert!(failed.is_err(), "{address}");
+}
+
+#[test]
+fn what_the_hosts_own_firewall_drops_is_told_by_its_kernel_alone() -> Result<()> {
+    seal::sealed("ebpf::what_the_hosts_own_firewall_drops_is_told_by_its_kernel_alone", |work| {
+        wires()?;
+        super::servers()?;
+        let server = TcpListener::bind("10.77.0.12:6160").context("server")?;
+        firewall(
+            work,
+            "chain leaving { type filter hook output priority 0; tcp dport 6162 drop; }\n\
+             chain coming { type filter hook input priority 0; tcp dport 6160 drop; }",
+        )?;
+        let three = Three::begin(work, "-i any")?;
+        super::talk("10.77.0.22:22", b"SSH-2.0-PuTTY_0.80\r\n")?;
+        super::talk("10.77.0.13:8080", b"hello")?;
+        try_to_reach("10.77.0.13:6162");
+        super::in_far(|done| {
+            try_to_reach("10.77.0.12:6160");
+            done.send(()).unwrap();
+        })?;
+        std::thread::sleep(Duration::from_secs(3));
+        let [ebpf, pcap, _] = three.end(work)?;
+        drop(server);
+        let blocked = requirement(&ebpf, "image.data-mover");
+        assert_eq!((&blocked["outcome"], &blocked["cause"]), (&"blocked".into(), &"dropped_locally".into()), "{blocked}");
+        assert!(blocked["reason"].as_str().unwrap().contains("NETFILTER_DROP"), "{blocked}");
+        assert_ne!(requirement(&pcap, "image.data-mover")["outcome"], "blocked");
+        let (out, back) = (to(&ebpf, 6162), to(&ebpf, 6160));
+        assert_eq!((&out["attempt"], &out["orig_packets"]), (&"dropped_locally".into(), &0.into()), "{out}");
+        assert_eq!(back["attempt"], "dropped_locally", "{back}");
+        assert_eq!(to(&pcap, 6160)["attempt"], "unanswered");
+        Ok(())
+    })
+}
+
+#[test]
+fn processes_that_open_and_accept_flows_are_named() -> Result<()> {
+    seal::sealed("ebpf::processes_that_open_and_accept_flows_are_named", |work| {
+        wires()?;
+        super::servers()?;
+        // One that listens from before, one that begins while it is watched.
+        let early = TcpListener::bind("10.77.0.12:6160").context("server")?;
+        let mut watch = watch(work, "ebpf", "-i w0")?;
+        let late = TcpListener::bind("0.0.0.0:6161").context("server")?;
+        super::talk("10.77.0.22:22", b"SSH-2.0-PuTTY_0.80\r\n")?;
+        super::in_far(|done| {
+            let kept = ["10.77.0.12:6160", "10.77.0.12:6161"].map(|a| TcpStream::connect(a).unwrap());
+            done.send(()).unwrap();
+            std::thread::sleep(Duration::from_secs(5));
+            drop(kept);
+        })?;
+        settle();
+        watch.interrupt()?;
+        watch.wait(LIMIT)?;
+        drop((early, late));
+        let report = json(&work.join("ebpf/report"));
+        let own = std::env::current_exe().context("self")?;
+        let name = own.file_name().unwrap().to_string_lossy().into_owned();
+        for (port, side, listens) in [(22, "orig", false), (6160, "resp", true), (6161, "resp", true)] {
+            let flow = to(&report, port);
+            let all = flow["processes"].as_array().unwrap_or_else(|| panic!("{port}: {flow}")).clone();
+            let [process] = all.as_slice() else { panic!("{port}: {flow}") };
+            assert_eq!((&process["side"], &process["listens"]), (&side.into(), &listens.into()), "{process}");
+            assert_eq!(process["pid"], std::process::id(), "{process}");
+            assert!(process["program"].as_str().unwrap().ends_with(&name), "{process}");
         }
         Ok(())
     })

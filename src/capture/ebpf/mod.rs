@@ -4,6 +4,9 @@
 //! The program is a filter of packet sockets (`sieve.bpf.c`): it sees frames and changes none, and it is gone with the
 //! process, however that ends. Its time is the kernel's monotonic clock, moved by an offset measured when it begins.
 
+mod btf;
+mod host;
+mod procfs;
 mod record;
 mod socket;
 mod source;
@@ -21,6 +24,7 @@ use rustix::net::netdevice::name_to_index;
 use rustix::thread::{CapabilitySet, capabilities};
 
 use self::record::{FLOW, KEY};
+pub use self::host::{HostProbes, WithHost};
 pub use self::source::Source;
 use super::interfaces::ANY;
 

@@ -66,19 +66,19 @@ pub(super) struct Record<'a> {
     pub(super) frame: Option<Risen<'a>>,
 }
 
-fn array<const N: usize>(from: &[u8], at: usize) -> Option<[u8; N]> {
+pub(super) fn array<const N: usize>(from: &[u8], at: usize) -> Option<[u8; N]> {
     from.get(at..)?.first_chunk().copied()
 }
 
-fn u64_at(from: &[u8], at: usize) -> Option<u64> {
+pub(super) fn u64_at(from: &[u8], at: usize) -> Option<u64> {
     array(from, at).map(u64::from_ne_bytes)
 }
 
-fn u32_at(from: &[u8], at: usize) -> Option<u32> {
+pub(super) fn u32_at(from: &[u8], at: usize) -> Option<u32> {
     array(from, at).map(u32::from_ne_bytes)
 }
 
-fn u16_at(from: &[u8], at: usize) -> Option<u16> {
+pub(super) fn u16_at(from: &[u8], at: usize) -> Option<u16> {
     array(from, at).map(u16::from_ne_bytes)
 }
 

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use portwitness::base::InputId;
 use portwitness::base::RunError;
 #[cfg(ebpf)]
-use portwitness::capture::ebpf::{Asked, Sieve};
+use portwitness::capture::ebpf::{Asked, HostProbes, Sieve, WithHost};
 #[cfg(ebpf)]
 use portwitness::capture::interfaces::Halt;
 use portwitness::site::Site;
@@ -108,6 +108,25 @@ pub(super) struct Counting {
     name: String,
 }
 
+/// What the host's kernel says beside packets.
+#[cfg(ebpf)]
+pub(super) struct Beside(HostProbes);
+
+#[cfg(ebpf)]
+impl Beside {
+    /// Opens it, unless only packets are wanted; what of it cannot be had is told.
+    pub(super) fn open(wanted: &Wanted, addresses: Vec<IpAddr>) -> Option<Self> {
+        let choice = &wanted.engine;
+        let probes = (choice.engine != Engine::Pcap).then(|| HostProbes::open(addresses, choice.site.clone()))?;
+        probes.missing.iter().for_each(|what| complain(what));
+        Some(Self(probes))
+    }
+
+    pub(super) fn with(self, opened: Opened) -> Opened {
+        Opened { reader: Box::new(WithHost::new(opened.reader, self.0)), ..opened }
+    }
+}
+
 #[cfg(ebpf)]
 impl Counting {
     fn new(wanted: &Wanted) -> Result<Self, String> {
@@ -134,6 +153,21 @@ impl Counting {
         let halt = Halt::default();
         let (source, arrivals) = self.sieve.start(&halt, InputId(0)).map_err(|e| RunError::NoInput(e.to_string()))?;
         Ok(Opened { reader: Box::new(source), arrivals, name: self.name, halt: Some(halt) })
+    }
+}
+
+/// There is nothing.
+#[cfg(not(ebpf))]
+pub(super) enum Beside {}
+
+#[cfg(not(ebpf))]
+impl Beside {
+    pub(super) const fn open(_: &Wanted, _: Vec<std::net::IpAddr>) -> Option<Self> {
+        None
+    }
+
+    pub(super) fn with(self, _: super::source::Opened) -> super::source::Opened {
+        match self {}
     }
 }
 

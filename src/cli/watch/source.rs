@@ -17,7 +17,7 @@ use portwitness::capture::{Arrivals, CaptureFile, Growth};
 #[cfg(all(feature = "live", unix))]
 use super::super::complain;
 use super::super::inputs::{self, Group};
-use super::engine::{self, Counting};
+use super::engine::{self, Beside, Counting};
 use super::interfaces::Wanted;
 #[cfg(all(feature = "live", unix))]
 use super::keep::Keep;
@@ -45,6 +45,8 @@ pub(super) enum Source {
     Interfaces(Box<Open>),
     /// Interfaces, counted on in the kernel.
     Counting(Box<Counting>),
+    /// Either of these, and what the host's kernel says beside packets.
+    Beside(Box<Source>, Beside),
 }
 
 /// Opens interfaces, where some are wanted.
@@ -53,10 +55,14 @@ pub(super) enum Source {
 /// An interface that cannot be captured on.
 pub(super) fn prepare(wanted: Option<&Wanted>) -> Result<Source, RunError> {
     let Some(wanted) = wanted else { return Ok(Source::Stream) };
-    if let Some(counting) = engine::open(wanted)? {
-        return Ok(Source::Counting(counting));
-    }
-    Open::new(wanted).map(Box::new).map(Source::Interfaces)
+    let source = match engine::open(wanted)? {
+        Some(counting) => Source::Counting(counting),
+        None => Open::new(wanted).map(Box::new).map(Source::Interfaces)?,
+    };
+    Ok(match Beside::open(wanted, source.addresses()) {
+        Some(beside) => Source::Beside(Box::new(source), beside),
+        None => source,
+    })
 }
 
 impl Source {
@@ -67,9 +73,7 @@ impl Source {
     /// Where privileges cannot be given up, or a file cannot be made.
     pub(super) fn without_privileges(mut self, group: &Group) -> Result<Self, RunError> {
         let named = group.inputs.iter().any(|i| matches!(i.source, inputs::Source::File(_)));
-        if let Self::Interfaces(open) = &mut self {
-            open.keep(false)?;
-        }
+        self.keep(false)?;
         // A pipe that has a name is opened by a thread later, and may need them.
         if !named {
             privilege::drop_all().map_err(|source| RunError::Io {
@@ -80,9 +84,7 @@ impl Source {
             // The more, the better; without it nothing can be gained either.
             let _confined = privilege::confine(&self.folder());
         }
-        if let Self::Interfaces(open) = &mut self {
-            open.keep(true)?;
-        }
+        self.keep(true)?;
         Ok(self)
     }
 
@@ -91,6 +93,15 @@ impl Source {
         match self {
             Self::Stream | Self::Counting(_) => Vec::new(),
             Self::Interfaces(open) => open.folder(),
+            Self::Beside(source, _) => source.folder(),
+        }
+    }
+
+    fn keep(&mut self, rotating: bool) -> Result<(), RunError> {
+        match self {
+            Self::Stream | Self::Counting(_) => Ok(()),
+            Self::Interfaces(open) => open.keep(rotating),
+            Self::Beside(source, _) => source.keep(rotating),
         }
     }
 
@@ -100,6 +111,7 @@ impl Source {
             Self::Stream => Vec::new(),
             Self::Interfaces(open) => open.addresses(),
             Self::Counting(counting) => counting.addresses(),
+            Self::Beside(source, _) => source.addresses(),
         }
     }
 
@@ -112,6 +124,7 @@ impl Source {
             Self::Stream => stream(group, stop),
             Self::Interfaces(open) => open.start(),
             Self::Counting(counting) => counting.start(),
+            Self::Beside(source, beside) => source.open(group, stop).map(|opened| beside.with(opened)),
         }
     }
 }
