@@ -42,8 +42,8 @@ pub use after::{After, Break, after};
 pub use attempt::{Attempt, AttemptContext, Cause, Outcome, Warning, attempt, patience};
 pub use conn_state::{ConnState, conn_state};
 pub use head::HEAD_LENGTHS;
-pub use local::{Local, LocalDrop, Owner};
 pub use id::{community_id, id};
+pub use local::{Local, LocalDrop, Owner};
 pub use model::{
     End, EndPoint, Flow, FlowId, FlowKey, Hole, IcmpError, Lane, Repeated, Rst, Side, Silence, SynAck, SynRun,
 };

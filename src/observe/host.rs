@@ -73,9 +73,7 @@ impl Host {
         let (key, side) = FlowKey::new(Proto::Tcp, end(d.src), end(d.dst));
         let at = Stamp { time: d.at, at: frame };
         let known = self.drops.entry(key).or_default();
-        let same = |k: &&mut LocalDrop| {
-            (k.side, k.answer, k.seq) == (side, d.answer, d.seq) && k.reason == d.reason
-        };
+        let same = |k: &&mut LocalDrop| (k.side, k.answer, k.seq) == (side, d.answer, d.seq) && k.reason == d.reason;
         if let Some(k) = known.iter_mut().find(same) {
             (k.count, k.last) = (k.count.saturating_add(1), k.last.max(at));
         } else if self.dropped < KEPT {
@@ -142,8 +140,7 @@ impl Host {
 /// Gives a drop to the instance it is about; `false` where there is none.
 fn give(flows: &mut [Flow], places: &[usize], drop: &LocalDrop) -> bool {
     let is = |f: &Flow| {
-        f.first.time <= drop.last.time
-            && f.syns.iter().any(|r| drop.answer || r.from == drop.side && r.isn == drop.seq)
+        f.first.time <= drop.last.time && f.syns.iter().any(|r| drop.answer || r.from == drop.side && r.isn == drop.seq)
     };
     // Of several the newest one that had begun.
     let home = places.iter().rev().copied().find(|&i| flows.get(i).is_some_and(is));

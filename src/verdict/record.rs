@@ -5,7 +5,9 @@ use crate::app::Speaks;
 use crate::base::Proto;
 use crate::flow::{self, After, Attempt, Break, ConnState, EndPoint, Flow, FlowId, Method, Orientation, Outcome, Side};
 use crate::observe::{InputSummary, Observation};
-use crate::report::{AfterRecord, AppRecord, Direction, EndRecord, FlowRecord, ProcessRecord, RefusalRecord, Teller, TunnelRecord};
+use crate::report::{
+    AfterRecord, AppRecord, Direction, EndRecord, FlowRecord, ProcessRecord, RefusalRecord, Teller, TunnelRecord,
+};
 
 /// Facts of a flow as a record, without roles and class.
 pub fn flow_record(

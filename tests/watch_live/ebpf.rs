@@ -195,7 +195,11 @@ fn what_the_hosts_own_firewall_drops_is_told_by_its_kernel_alone() -> Result<()>
         let [ebpf, pcap, _] = three.end(work)?;
         drop(server);
         let blocked = requirement(&ebpf, "image.data-mover");
-        assert_eq!((&blocked["outcome"], &blocked["cause"]), (&"blocked".into(), &"dropped_locally".into()), "{blocked}");
+        assert_eq!(
+            (&blocked["outcome"], &blocked["cause"]),
+            (&"blocked".into(), &"dropped_locally".into()),
+            "{blocked}"
+        );
         assert!(blocked["reason"].as_str().unwrap().contains("NETFILTER_DROP"), "{blocked}");
         assert_ne!(requirement(&pcap, "image.data-mover")["outcome"], "blocked");
         let (out, back) = (to(&ebpf, 6162), to(&ebpf, 6160));

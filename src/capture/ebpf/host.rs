@@ -15,7 +15,7 @@ use super::super::event::{Event, FrameSource, Growth};
 use super::super::host::{Dropped, HostFact, Process, Socket};
 use super::super::meta::InputMeta;
 use super::record::{array, u16_at, u32_at, u64_at};
-use super::{Unable, btf, missing, procfs, refused, source};
+use super::{Unable, allowed, btf, missing, procfs, refused, source};
 use crate::base::{Time, WireText};
 
 static DROPPED: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/dropped.bpf.o"));
@@ -29,6 +29,10 @@ const ACK: u8 = 0x10;
 /// States of TCP sockets as the kernel numbers them.
 const SYN_SENT: u8 = 2;
 const LISTENING: u8 = 10;
+
+/// What each probe tells.
+const DROPS: &str = "packets that this host's own firewall drops";
+const PROCESSES: &str = "processes that open and accept connections";
 
 /// A probe in the kernel.
 struct Probe {
@@ -46,10 +50,16 @@ pub struct HostProbes {
     offset: i64,
     ready: VecDeque<HostFact>,
     /// What will not be told, and why.
-    pub missing: Vec<String>,
+    pub missing: Vec<(&'static str, Unable)>,
 }
 
 impl HostProbes {
+    /// What will be told.
+    pub fn told(&self) -> Vec<&'static str> {
+        let both = [(self.drops.is_some(), DROPS), (self.opens.is_some(), PROCESSES)];
+        both.into_iter().filter(|(told, _)| *told).map(|(_, what)| what).collect()
+    }
+
     /// Opens both probes as far as that is possible. `site`: addresses that drops are told about; empty for all.
     pub fn open(addresses: Vec<IpAddr>, site: Vec<IpNet>) -> Self {
         let types = fs::read(TYPES).unwrap_or_default();
@@ -62,22 +72,24 @@ impl HostProbes {
             ready: VecDeque::from([HostFact::Addresses(addresses)]),
             missing: Vec::new(),
         };
-        let drops = if this.reasons.is_empty() {
+        let drops = if let Err(why) = allowed() {
+            Err(why)
+        } else if this.reasons.is_empty() {
             Err(Unable("this kernel's type information has no reasons of drops (Linux 5.17 with BTF has)".to_owned()))
         } else {
             probe(DROPPED, "dropped", "kfree_skb")
         };
         match drops {
             Ok(probe) => this.drops = Some(probe),
-            Err(why) => this.missing.push(format!("packets that this host's own firewall drops are not told: {why}")),
+            Err(why) => this.missing.push((DROPS, why)),
         }
-        match probe(OPENED, "opened", "inet_sock_set_state") {
+        match allowed().and_then(|()| probe(OPENED, "opened", "inet_sock_set_state")) {
             Ok(probe) => {
                 this.opens = Some(probe);
                 // After the probe has begun, so that nothing falls between.
                 this.ready.extend(procfs::sockets().into_iter().map(|(socket, p)| HostFact::Owns(socket, Some(p))));
             }
-            Err(why) => this.missing.push(format!("processes that open connections are not told: {why}")),
+            Err(why) => this.missing.push((PROCESSES, why)),
         }
         this
     }

@@ -23,8 +23,8 @@ use ipnet::IpNet;
 use rustix::net::netdevice::name_to_index;
 use rustix::thread::{CapabilitySet, capabilities};
 
-use self::record::{FLOW, KEY};
 pub use self::host::{HostProbes, WithHost};
+use self::record::{FLOW, KEY};
 pub use self::source::Source;
 use super::interfaces::ANY;
 
@@ -63,13 +63,10 @@ impl std::fmt::Display for Unable {
 
 impl std::error::Error for Unable {}
 
-/// What the kernel lets privileged programs alone do, and how it is called.
-const NEEDED: [(CapabilitySet, &str); 4] = [
-    (CapabilitySet::BPF, "CAP_BPF"),
-    (CapabilitySet::PERFMON, "CAP_PERFMON"),
-    (CapabilitySet::NET_ADMIN, "CAP_NET_ADMIN"),
-    (CapabilitySet::NET_RAW, "CAP_NET_RAW"),
-];
+/// What the kernel lets privileged programs alone do, and how it is called: load programs, look at memory of the kernel and
+/// follow pointers, capture. CAP_NET_ADMIN is not needed.
+const NEEDED: [(CapabilitySet, &str); 3] =
+    [(CapabilitySet::BPF, "CAP_BPF"), (CapabilitySet::PERFMON, "CAP_PERFMON"), (CapabilitySet::NET_RAW, "CAP_NET_RAW")];
 
 /// Capabilities that this process lacks, by name.
 pub fn missing_capabilities() -> Vec<&'static str> {
@@ -107,7 +104,7 @@ struct Socket {
 impl Socket {
     /// Whether there is no such interface any more.
     fn is_gone(&self) -> bool {
-        name_to_index(&self.socket, &self.name).map_or(true, |index| index != self.index)
+        name_to_index(&self.socket, &self.name) != Ok(self.index)
     }
 }
 
@@ -121,6 +118,7 @@ impl Sieve {
         if any && asked.interfaces.len() > 1 {
             return Err(Unable(format!("\"{ANY}\" and other interfaces together")));
         }
+        allowed()?;
         readable_later()?;
         let framed = !any;
         let mut program = load(asked, framed)?;
@@ -239,6 +237,16 @@ fn not_loaded(error: &ProgramError) -> Unable {
         }
         other => Unable(format!("the program cannot be loaded: {other}")),
     }
+}
+
+/// Whether this process may load programs at all. Where the kernel's capabilities are older than these, it will say so itself.
+fn allowed() -> Result<(), Unable> {
+    let lacking = missing_capabilities();
+    let lacking: Vec<&str> = lacking.into_iter().filter(|c| *c != "CAP_NET_RAW").collect();
+    if lacking.is_empty() {
+        return Ok(());
+    }
+    Err(Unable(format!("missing {}", lacking.join(" and "))))
 }
 
 /// Which capability may be missing, where that is the trouble.

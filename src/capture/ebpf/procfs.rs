@@ -103,9 +103,11 @@ mod tests {
 
     #[test]
     fn rows_of_both_families_are_read() {
-        let four = "   0: 0100007F:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1234 1 0 100";
+        let four =
+            "   0: 0100007F:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1234 1 0 100";
         assert_eq!(socket(four), Some((1234, Socket::Listens(("127.0.0.1".parse().unwrap(), 22)))));
-        let six = "   1: 000000000000000000000000000000FD:01BB 0000000000000000FFFF00000C004D0A:C350 01 0:0 0:0 0 0 0 99 1";
+        let six =
+            "   1: 000000000000000000000000000000FD:01BB 0000000000000000FFFF00000C004D0A:C350 01 0:0 0:0 0 0 0 99 1";
         let Some((99, Socket::Connects { remote, .. })) = socket(six) else { panic!() };
         assert_eq!(remote, ("10.77.0.12".parse().unwrap(), 50000));
         assert_eq!(socket("  sl  local_address rem_address"), None);

@@ -95,7 +95,7 @@ pub(super) fn open(wanted: &Wanted) -> Result<Option<Box<Counting>>, RunError> {
         Ok(counting) => Ok(Some(Box::new(counting))),
         Err(why) if chosen => refused(&why),
         Err(why) => {
-            complain(&format!("capturing with libpcap: {why}"));
+            complain(&format!("capturing with libpcap: {why} (\"portwitness doctor\" tells more)"));
             Ok(None)
         }
     }
@@ -115,11 +115,16 @@ pub(super) struct Beside(HostProbes);
 #[cfg(ebpf)]
 impl Beside {
     /// Opens it, unless only packets are wanted; what of it cannot be had is told.
-    pub(super) fn open(wanted: &Wanted, addresses: Vec<IpAddr>) -> Option<Self> {
+    pub(super) fn open(wanted: &Wanted, addresses: Vec<IpAddr>) -> Option<Box<Self>> {
         let choice = &wanted.engine;
         let probes = (choice.engine != Engine::Pcap).then(|| HostProbes::open(addresses, choice.site.clone()))?;
-        probes.missing.iter().for_each(|what| complain(what));
-        Some(Self(probes))
+        match probes.missing.as_slice() {
+            [(drops, why), (processes, same)] if why == same => {
+                complain(&format!("not told: {drops}, and {processes}: {why}"));
+            }
+            missing => missing.iter().for_each(|(what, why)| complain(&format!("not told: {what}: {why}"))),
+        }
+        Some(Box::new(Self(probes)))
     }
 
     pub(super) fn with(self, opened: Opened) -> Opened {
@@ -162,7 +167,7 @@ pub(super) enum Beside {}
 
 #[cfg(not(ebpf))]
 impl Beside {
-    pub(super) const fn open(_: &Wanted, _: Vec<std::net::IpAddr>) -> Option<Self> {
+    pub(super) fn open(_: &Wanted, _: Vec<std::net::IpAddr>) -> Option<Box<Self>> {
         None
     }
 

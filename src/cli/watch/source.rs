@@ -46,7 +46,7 @@ pub(super) enum Source {
     /// Interfaces, counted on in the kernel.
     Counting(Box<Counting>),
     /// Either of these, and what the host's kernel says beside packets.
-    Beside(Box<Source>, Beside),
+    Beside(Box<Source>, Box<Beside>),
 }
 
 /// Opens interfaces, where some are wanted.
