@@ -127,6 +127,10 @@ impl HostProbes {
         }
         let reason = u32_at(raw, 8)?;
         let name = self.reasons.get(&reason).map_or_else(|| format!("reason {reason}"), |n| short(n).to_owned());
+        // Seen beside a switch or a bridge, and never this host's.
+        if name == "OTHERHOST" {
+            return None;
+        }
         let [flags] = array(raw, 12)?;
         Some(HostFact::Dropped(Dropped {
             at: self.time(u64_at(raw, 0)?),
