@@ -6,8 +6,13 @@ use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
 use std::time::Duration;
 
+use proptest::collection::vec;
+use proptest::strategy::{Strategy as _, ValueTree as _};
+use proptest::test_runner::TestRunner;
+
 use super::cmd::{Running, command};
 use super::failure::{Context as _, Result};
+use super::synth::steps::{play, step};
 use super::{LIMIT, Value, essence, ip, json, portwitness, seal, settle, started, verify};
 
 const SITE: &str = r#"
@@ -69,26 +74,35 @@ struct Three {
     dump: Running,
 }
 
-fn folder(work: &Path, name: &str) -> Result<std::path::PathBuf> {
+fn folder(work: &Path, name: &str, site: &str) -> Result<std::path::PathBuf> {
     let dir = work.join(name);
     fs::create_dir_all(dir.join("logs")).context("folder")?;
-    fs::write(dir.join("site.toml"), SITE).context("site")?;
+    fs::write(dir.join("site.toml"), site).context("site")?;
     Ok(dir)
 }
 
 fn watch(work: &Path, engine: &str, more: &str) -> Result<Running> {
-    let dir = folder(work, engine)?;
+    watch_site(work, SITE, engine, more)
+}
+
+fn watch_site(work: &Path, site: &str, engine: &str, more: &str) -> Result<Running> {
+    let dir = folder(work, engine, site)?;
     let args = format!("watch --site site.toml --json -o report --format json --engine {engine} {more}");
     started(&dir, &mut portwitness(&dir, &args))
 }
 
 impl Three {
     fn begin(work: &Path, more: &str) -> Result<Self> {
+        Self::with(work, SITE, more)
+    }
+
+    fn with(work: &Path, site: &str, more: &str) -> Result<Self> {
         let device = more.split(' ').nth(1).unwrap_or("w0");
         let args = ["-i", device, "-U", "-B", "16384", "-s", "0", "-w", "t.pcap", "-Z", "root"];
         let mut dump = Running::start("tcpdump", &work.join("logs"), command("tcpdump", &args).current_dir(work))?;
         dump.ready(LIMIT, |text| text.contains("listening on"))?;
-        let (pcap, ebpf) = (watch(work, "pcap", more)?, watch(work, "ebpf", more)?);
+        let (pcap, ebpf) = (watch_site(work, site, "pcap", more)?, watch_site(work, site, "ebpf", more)?);
+        fs::write(work.join("site.toml"), site).context("site")?;
         Ok(Self { ebpf, pcap, dump })
     }
 
@@ -99,7 +113,6 @@ impl Three {
             running.interrupt()?;
             running.wait(LIMIT)?;
         }
-        fs::write(work.join("site.toml"), SITE).context("site")?;
         let (_, dumped) = verify(work, "t.pcap");
         Ok([json(&work.join("ebpf/report")), json(&work.join("pcap/report")), dumped])
     }
@@ -211,8 +224,72 @@ for line in sys.stdin:
         out[name] = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
         out[name].bind((name, 0))
     out[name].send(bytes.fromhex(frame))
-    time.sleep(0.0005)
+    time.sleep(float(sys.argv[1]))
 "#;
+
+/// A pair of wires in this namespace; frames sent out of one end come in at the other.
+fn loose_wires() -> Result<()> {
+    ip("link add v0 address 02:00:00:00:00:0c type veth peer name v1 address 02:00:00:00:00:16")?;
+    ip("link set v0 up")?;
+    ip("link set v1 up")
+}
+
+fn send(work: &Path, frames: &str, pause: &str) -> Result<()> {
+    fs::write(work.join("frames"), frames).context("frames")?;
+    let mut sender = command("/usr/bin/python3", &["-c", SENDER, pause]);
+    let frames = fs::File::open(work.join("frames")).context("frames")?;
+    let mut sender = Running::start("sender", &work.join("logs"), sender.stdin(frames))?;
+    assert!(sender.wait(LIMIT)?.success(), "{}", sender.text());
+    Ok(())
+}
+
+const STEPS_SITE: &str = r#"
+scenario      = "image-level"
+operations    = ["enterprise-manager"]
+observed_from = ["mount-server"]
+
+[roles]
+mount-server  = ["10.0.0.1", "10.0.0.3"]
+repository    = ["10.0.0.2"]
+target-linux  = ["10.0.0.2"]
+"#;
+
+/// Frames of random steps, sent by the end they come from.
+fn random_frames(cases: usize) -> (String, usize) {
+    let mut runner = TestRunner::deterministic();
+    let (mut lines, mut number) = (String::new(), 0);
+    for case in 0..cases {
+        let (usual, large) = if case % 2 == 0 { (40, 40) } else { (8, 20) };
+        let steps = vec(step(usual, large), 1500).new_tree(&mut runner).unwrap().current();
+        for (data, _, _) in play(&steps) {
+            let at = if data[12] == 0x81 { 38 } else { 34 };
+            let port = u16::from_be_bytes([data[at], data[at + 1]]);
+            let hex: String = data.iter().map(|b| format!("{b:02x}")).collect();
+            lines += &format!("{} {hex}\n", if port >= 50_000 { "v0" } else { "v1" });
+            number += 1;
+        }
+    }
+    (lines, number)
+}
+
+#[test]
+fn random_connections_come_to_the_same_flows() -> Result<()> {
+    seal::sealed("ebpf::random_connections_come_to_the_same_flows", |work| {
+        wires()?;
+        loose_wires()?;
+        let three = Three::with(work, STEPS_SITE, "-i v0")?;
+        let (frames, number) = random_frames(6);
+        send(work, &frames, "0.00005")?;
+        let all = three.end(work)?;
+        agree(&all);
+        let capture = &all[0]["captures"][0];
+        assert!(capture["packets"].as_u64().unwrap() >= u64::try_from(number).unwrap(), "{capture}");
+        // So many were counted that what rose is far less than all that passed.
+        let bytes = |r: &Value| r["captures"][0]["bytes"].as_u64().unwrap();
+        assert!(bytes(&all[0]) < bytes(&all[1]) / 2, "{} {}", all[0]["captures"], all[1]["captures"]);
+        Ok(())
+    })
+}
 
 /// A segment in an Ethernet frame with a tag; `from_b` swaps both ends.
 fn tagged(from_b: bool, flags: u8, seq: u32, ack: u32, payload: usize) -> String {
@@ -249,15 +326,9 @@ fn tagged_connection() -> String {
 fn tagged_frames_are_counted_whether_the_kernel_took_the_tag_off_or_not() -> Result<()> {
     seal::sealed("ebpf::tagged_frames_are_counted_whether_the_kernel_took_the_tag_off_or_not", |work| {
         wires()?;
-        ip("link add v0 address 02:00:00:00:00:0c type veth peer name v1 address 02:00:00:00:00:16")?;
-        ip("link set v0 up")?;
-        ip("link set v1 up")?;
+        loose_wires()?;
         let three = Three::begin(work, "-i v0")?;
-        fs::write(work.join("frames"), tagged_connection()).context("frames")?;
-        let mut sender = command("/usr/bin/python3", &["-c", SENDER]);
-        let frames = fs::File::open(work.join("frames")).context("frames")?;
-        let mut sender = Running::start("sender", &work.join("logs"), sender.stdin(frames))?;
-        assert!(sender.wait(LIMIT)?.success(), "{}", sender.text());
+        send(work, &tagged_connection(), "0.0005")?;
         let all = three.end(work)?;
         agree(&all);
         let flow = to(&all[0], 22);
@@ -433,7 +504,7 @@ fn frames_that_find_no_room_are_loss_and_forbid_absence() -> Result<()> {
 fn what_needs_every_packet_is_refused_or_left_to_libpcap() -> Result<()> {
     seal::sealed("ebpf::what_needs_every_packet_is_refused_or_left_to_libpcap", |work| {
         wires()?;
-        let dir = folder(work, "refused")?;
+        let dir = folder(work, "refused", SITE)?;
         let out = portwitness(&dir, "watch --site site.toml -i w0 --engine ebpf --write x.pcapng").output().unwrap();
         let err = String::from_utf8_lossy(&out.stderr).into_owned();
         assert!(out.status.code() == Some(2) && err.contains("--write needs every packet"), "{err}");

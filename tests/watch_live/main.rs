@@ -27,6 +27,10 @@ mod cmd;
 mod failure;
 #[path = "../lab/seal.rs"]
 mod seal;
+#[cfg(ebpf)]
+#[path = "../synth/mod.rs"]
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "packets written by hand")]
+mod synth;
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};

@@ -437,7 +437,7 @@ INLINE int is_before(const u64 *a, u16 pa, const u64 *b, u16 pb)
 		return a[0] < b[0];
 	if (a[1] != b[1])
 		return a[1] < b[1];
-	return pa < pb;
+	return SWAP16(pa) <= SWAP16(pb); /* a host that talks to itself from one port is one side */
 }
 
 SEC("socket")
