@@ -94,6 +94,7 @@ impl Running {
     }
 
     /// Its number.
+    #[allow(dead_code, reason = "each test binary uses a part")]
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
