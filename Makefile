@@ -3,7 +3,7 @@
 CARGO ?= cargo
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint fmt clippy doc deny lab captures explore bench-traffic bench-peers bench-small spark-test clean toolchain packages
+.PHONY: help demo build test lint fmt clippy doc deny lab captures explore bench-traffic bench-peers bench-small bench-live spark-test clean toolchain packages
 
 # Tests of the lab need root. Only the test program gets it, not the compiler.
 ifneq ($(shell id -u),0)
@@ -84,6 +84,10 @@ bench-peers: build bench-traffic ## Time portwitness beside tcpdump, nfpcapd and
 bench-small: build toolchain ## The benchmarks on very little traffic
 	@$(CARGO) bench --locked --bench traffic -- --out "$(CURDIR)/target/bench-small" --packets 100000
 	@python3 benches/peers.py --portwitness target/release/portwitness --sets target/bench-small --rounds 1 --tshark 2000
+
+# Needs root, for namespaces of its own.
+bench-live: build packages ## What watching costs beside a transfer: nothing, tcpdump, libpcap, counting in the kernel (GIGABYTES=4)
+	@$(if $(AS_ROOT),sudo) python3 benches/live.py --portwitness target/release/portwitness --gigabytes $(or $(GIGABYTES),4) --rounds $(or $(ROUNDS),3)
 
 spark-test: build toolchain ## Observe, append and judge on Apache Spark, two local workers; installs pyspark into target/spark
 	@$(CARGO) bench --locked --bench traffic -- --out "$(CURDIR)/target/bench-small" --packets 100000 rotated

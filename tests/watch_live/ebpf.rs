@@ -166,6 +166,8 @@ fn counted_flows_are_those_of_libpcap_and_of_a_file() -> Result<()> {
         bulk("[fd00:77::13]:2501", 0)?;
         bulk("10.77.0.22:135", 200_000)?;
         let three = Three::begin(work, "-i w0")?;
+        let left = super::privileges();
+        assert!(left.len() > 3 && left.iter().all(|l| l == "0000000000000000 0000000000000000 1"), "{left:?}");
         super::traffic()?;
         // Both ways, with offload and in small segments.
         transfer("10.77.0.13:2502", 3_000_000, 20_000_000, 65_536)?;

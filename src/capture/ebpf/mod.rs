@@ -90,7 +90,7 @@ pub struct Sieve {
 struct Maps {
     ring: RingBuf<MapData>,
     flows: HashMap<MapData, [u8; KEY], [u8; FLOW]>,
-    statistics: Array<MapData, u64>,
+    lost: Array<MapData, u64>,
 }
 
 struct Socket {
@@ -144,7 +144,7 @@ impl Maps {
         Ok(Self {
             ring: RingBuf::try_from(take("ring")?).map_err(said)?,
             flows: HashMap::try_from(take("flows")?).map_err(said)?,
-            statistics: Array::try_from(take("statistics")?).map_err(said)?,
+            lost: Array::try_from(take("lost")?).map_err(said)?,
         })
     }
 }

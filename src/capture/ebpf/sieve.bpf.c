@@ -76,8 +76,6 @@ struct record {
 	struct side side[2];
 };
 
-enum { LOST = 0, CROWDED = 1, CONTENDED = 2, STATISTICS = 4 };
-
 struct {
 	UINT(type, MAP_HASH);
 	UINT(max_entries, 65536);
@@ -93,10 +91,10 @@ struct {
 
 struct {
 	UINT(type, MAP_ARRAY);
-	UINT(max_entries, STATISTICS);
+	UINT(max_entries, 1);
 	TYPE(key, u32);
 	TYPE(value, u64);
-} statistics SEC(".maps");
+} lost SEC(".maps");
 
 struct net {
 	u32 length;
@@ -118,9 +116,11 @@ const volatile u32 wake_above = 0; /* bytes in the ring above which user space i
 
 static const struct flow fresh;
 
-INLINE void count(u32 what, u64 n)
+/* Counts frames that found no room. */
+INLINE void count(u64 n)
 {
-	u64 *at = map_lookup(&statistics, &what);
+	u32 first = 0;
+	u64 *at = map_lookup(&lost, &first);
 	if (at)
 		__sync_fetch_and_add(at, n);
 }
@@ -326,7 +326,7 @@ static __attribute__((noinline)) int hand_up(struct __sk_buff *skb, struct hande
 	return 0;
 }
 
-INLINE void lost(struct handed *h)
+INLINE void lose(struct handed *h)
 {
 	u64 n = 1;
 	struct flow *flow = h->flow;
@@ -339,31 +339,33 @@ INLINE void lost(struct handed *h)
 		}
 		unlock(flow);
 	}
-	count(LOST, n);
+	count(n);
 }
 
 /* Counts the packet where that may be done; otherwise `h` has what is needed to hand it up, and this says how much of it. */
-INLINE u32 sift(struct handed *h, const struct seen *p)
+INLINE u32 sift(struct handed *h, struct seen *p, struct flow *flow)
 {
-	struct flow *flow = map_lookup(&flows, &p->key);
 	/* The endpoint mapper may be asked many times in one connection: all of it rises. */
 	int mapper = p->key.pa == SWAP16(135) || p->key.pb == SWAP16(135);
 	int ends = p->flags & (SYN | FIN | RST);
 	if (!flow && p->payload && !ends && (p->flags & ACK) && !mapper) {
-		if (map_update(&flows, &p->key, &fresh, BPF_NOEXIST) < 0)
-			count(CROWDED, 1);
+		/* Where the map is full, all of the flow rises. */
+		map_update(&flows, &p->key, &fresh, BPF_NOEXIST);
 		flow = map_lookup(&flows, &p->key);
 	}
 	if (!flow)
 		return mapper ? WHOLE : p->payload ? FIRSTS : HEADERS;
+	/* A frame that rose past the lock would rise out of order: rather none, and to be told. Nobody holds it that long. */
 	if (!lock(flow)) {
-		count(CONTENDED, 1);
-		return FIRSTS;
+		count(1);
+		return 0;
 	}
 	if (flow->dead) {
 		unlock(flow);
 		return FIRSTS;
 	}
+	/* Under the lock, so that the flow's times are in the order of its packets. */
+	p->now = now_ns();
 	if (!flow->id)
 		flow->id = p->now;
 	if (!ends && plain(flow, p)) {
@@ -416,7 +418,7 @@ struct tcp {
 /* What is not of the site: TCP and UDP of others that carry nothing. The rest may concern it whatever its addresses. */
 INLINE int is_foreign(const struct __sk_buff *skb, u32 at, u8 proto, int whole, const u64 *src, const u64 *dst)
 {
-	if (is_of_site(src) || is_of_site(dst))
+	if (!filtered || is_of_site(src) || is_of_site(dst))
 		return 0;
 	if (proto == 4 || proto == 41 || proto == 47 || proto == 1 || proto == 58)
 		return 0;
@@ -448,10 +450,11 @@ int sieve(struct __sk_buff *skb)
 		return 0;
 	struct seen p = {};
 	struct handed h = { .p = &p };
-	u32 want = FIRSTS, at = framed ? 14 : 0, total = 0, upper = 0;
+	u32 want = FIRSTS, at = framed ? 14 : 0, total = 0, upper = 0, ports = 0;
+	int whole = 1;
+	u8 proto;
 	u16 type = skb->protocol;
 	int tags = 0;
-	p.now = now_ns();
 	p.device = skb->ifindex;
 	if (skb->vlan_present) {
 		p.vlan = 0x8000 | (skb->vlan_tci & 0xfff);
@@ -474,10 +477,10 @@ int sieve(struct __sk_buff *skb)
 			goto up;
 		src[1] = (u64)ip.src << 32 | 0xffff0000;
 		dst[1] = (u64)ip.dst << 32 | 0xffff0000;
-		int whole = !(ip.fragment & SWAP16(0x3fff));
+		whole = !(ip.fragment & SWAP16(0x3fff));
+		proto = ip.proto;
 		upper = at + 20;
-		if (filtered && is_foreign(skb, at + (ip.version & 15) * 4, ip.proto, whole, src, dst))
-			return 0;
+		ports = at + (ip.version & 15) * 4;
 		total = SWAP16(ip.length);
 		p.ttl = ip.ttl;
 		if (ip.version != 0x45 || ip.proto != TCP || !whole || (u8)ip.dst >= 0xe0)
@@ -488,9 +491,8 @@ int sieve(struct __sk_buff *skb)
 			goto up;
 		__builtin_memcpy(src, ip.src, 16);
 		__builtin_memcpy(dst, ip.dst, 16);
-		upper = at + 40;
-		if (filtered && is_foreign(skb, upper, ip.proto, 1, src, dst))
-			return 0;
+		proto = ip.proto;
+		ports = upper = at + 40;
 		total = 40 + SWAP16(ip.length);
 		p.ttl = ip.ttl;
 		if (ip.proto != TCP || !ip.length || (u8)ip.dst[0] == 0xff)
@@ -502,14 +504,15 @@ int sieve(struct __sk_buff *skb)
 			return 0;
 		goto up;
 	}
-	if (!usual || total > skb->len - at)
-		goto up;
 	struct tcp tcp;
-	if (load_bytes(skb, upper, &tcp, sizeof(tcp)) < 0)
+	u32 header = 0;
+	if (usual && total <= skb->len - at && load_bytes(skb, upper, &tcp, sizeof(tcp)) == 0 && tcp.offset >= 0x50)
+		header = (upper - at) + (tcp.offset >> 4) * 4;
+	if (!header || header > total) {
+		if (is_foreign(skb, ports, proto, whole, src, dst))
+			return 0;
 		goto up;
-	u32 header = (upper - at) + (tcp.offset >> 4) * 4;
-	if (tcp.offset < 0x50 || header > total)
-		goto up;
+	}
 	p.flags = tcp.flags & ALL;
 	p.seq = SWAP32(tcp.seq);
 	p.ack = SWAP32(tcp.ack);
@@ -528,13 +531,19 @@ int sieve(struct __sk_buff *skb)
 		p.key.pb = tcp.src;
 		p.me = 1;
 	}
-	want = sift(&h, &p);
+	/* Flows that are known are the site's. */
+	struct flow *flow = map_lookup(&flows, &p.key);
+	if (!flow && is_foreign(skb, ports, proto, whole, src, dst))
+		return 0;
+	want = sift(&h, &p, flow);
 	if (!want)
 		return 0;
 up:
+	if (!p.now)
+		p.now = now_ns();
 	hand_up(skb, &h, want);
 	if (!h.done)
-		lost(&h);
+		lose(&h);
 	if (h.leaves)
 		map_delete(&flows, &p.key);
 	return 0;

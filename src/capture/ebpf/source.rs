@@ -25,8 +25,6 @@ use crate::base::{InputId, Time, WireText};
 const LOOK: Duration = Duration::from_millis(200);
 /// Between two looks at interfaces and lost frames.
 const REPORT: Duration = Duration::from_secs(1);
-/// Records without room in the ring, in the map of statistics.
-const LOST: u32 = 0;
 /// Octets of the two addresses in an Ethernet header.
 const ADDRESSES: usize = 12;
 
@@ -211,7 +209,7 @@ impl Source {
 
     /// Notes until when all was seen, and how many frames found no room.
     fn report(&mut self) {
-        let lost = self.sieve.maps.statistics.get(&LOST, 0).ok();
+        let lost = self.sieve.maps.lost.get(&0, 0).ok();
         let ticks = |t: Time| u64::try_from(t.as_nanos()).unwrap_or_default();
         let statistics = Statistics {
             interface: 0,
