@@ -12,6 +12,8 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+#[cfg(windows)]
+use npcap as pcap;
 use pcap::{Active, Capture, Device, Linktype, Precision};
 
 use super::write::{Counters, InterfaceHead, interface, packet, section, statistics};
@@ -21,6 +23,8 @@ use crate::base::Time;
 pub const ANY: &str = "any";
 /// Linux cooked capture, version 2: it names the interface in every frame.
 const SLL2: i32 = 276;
+/// Whether times are asked for in nanoseconds. Only Linux' libpcap gives them; elsewhere asking does nothing, and is not told.
+const NANO: bool = cfg!(target_os = "linux");
 /// How long libpcap waits for packets before it says that none came, in milliseconds.
 const WAIT: i32 = 100;
 /// Bytes after which a batch is handed over.
@@ -207,7 +211,7 @@ impl Open {
             .buffer_size(i32::try_from(asked.buffer).unwrap_or(i32::MAX))
             .promisc(asked.promiscuous)
             .timeout(WAIT)
-            .precision(Precision::Nano)
+            .precision(if NANO { Precision::Nano } else { Precision::Micro })
             .open()
             .map_err(other)?;
         if name == ANY {
@@ -368,10 +372,11 @@ impl std::fmt::Debug for Worker {
     }
 }
 
-/// With [`Precision::Nano`] the fraction is in nanoseconds.
-fn time(secs: impl TryInto<i64>, nanos: impl TryInto<u32>) -> Time {
-    let parts = secs.try_into().ok().zip(nanos.try_into().ok());
-    parts.and_then(|(s, n)| Time::from_parts(s, n)).unwrap_or(Time::from_nanos(0))
+/// A packet's time; the fraction is in nanoseconds with [`Precision::Nano`], else in microseconds.
+fn time(secs: impl TryInto<i64>, fraction: impl TryInto<u32>) -> Time {
+    let parts = secs.try_into().ok().zip(fraction.try_into().ok());
+    let nanos = |n: u32| if NANO { n } else { n.saturating_mul(1000) };
+    parts.and_then(|(s, n)| Time::from_parts(s, nanos(n))).unwrap_or(Time::from_nanos(0))
 }
 
 /// This host's clock: the only one the library looks at, since a capture is where time comes from.

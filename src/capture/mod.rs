@@ -10,7 +10,7 @@ mod detect;
 mod event;
 mod file;
 mod frame;
-#[cfg(all(feature = "live", unix))]
+#[cfg(live_capture)]
 pub mod interfaces;
 mod linktype;
 mod live;
