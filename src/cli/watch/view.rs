@@ -305,7 +305,7 @@ fn requirement(report: &Report, r: &Requirement) -> Item {
 
 /// The newest first.
 fn flows(report: &Report) -> Vec<Item> {
-    report.flows.iter().rev().map(flow).collect()
+    report.flows.iter().rev().map(|f| flow(f)).collect()
 }
 
 fn flow(f: &FlowRecord) -> Item {
