@@ -64,7 +64,7 @@ impl InputSummary {
 }
 
 /// Everything seen at one observation point. Holds no payload.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Observation {
     /// Inputs, in order.
     pub inputs: Vec<InputSummary>,
