@@ -167,5 +167,6 @@ pub(super) fn summary(name: String, meta: &InputMeta) -> InputSummary {
         snaplen: meta.snaplen(),
         cut_frames: meta.cut_frames,
         damaged_at: meta.damaged_at,
+        host: meta.host().cloned(),
     }
 }

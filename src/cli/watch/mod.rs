@@ -33,7 +33,7 @@ use self::interfaces::{InterfaceArgs, Wanted};
 use self::pace::Pace;
 use self::screen::Display;
 use self::show::Show;
-use self::source::{Opened, Source};
+use self::source::Opened;
 use self::stop::{Stop, Wish};
 use self::view::Can;
 use super::inputs::{self, At, Group};
@@ -195,12 +195,9 @@ fn stream(captures: &[PathBuf], at: &[At], site: Option<&mut Site>) -> Result<Gr
 /// Watches, tells what changes, and prints the report; the status is the verdict's even where its reader has gone.
 pub(super) fn run(args: Args) -> Result<u8, RunError> {
     let output = args.output.clone();
-    let mut config = Config::check(args)?;
+    let config = Config::check(args)?;
     // What needs privileges comes first, and no thread before they are given up: each has its own.
     let source = source::prepare(config.interfaces.as_ref())?;
-    if let (Source::Interfaces(i), Some(wanted), Some(site)) = (&source, &config.interfaces, &mut config.site) {
-        wanted.declare(site, &i.addresses());
-    }
     let mut output = output.map(|path| create(&path).map(|file| (path, file))).transpose()?;
     let source = source.without_privileges(&config.group)?;
     let keeping = config.interfaces.as_ref().is_some_and(|wanted| wanted.keep.is_some());

@@ -1,7 +1,6 @@
 //! What is watched: a stream, or interfaces of this host. Interfaces need privileges to be opened and none afterwards; a
 //! stream's first byte may be long in coming, so that is waited for in a thread.
 
-use std::net::IpAddr;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -158,11 +157,6 @@ impl Open {
         Ok(Self { interfaces, wanted: wanted.clone(), keep: None })
     }
 
-    /// Addresses of the interfaces.
-    pub(super) fn addresses(&self) -> Vec<IpAddr> {
-        self.interfaces.addresses.clone()
-    }
-
     fn folder(&self) -> Vec<&Path> {
         let folder = self.wanted.keep.iter().filter_map(|how| how.path.parent());
         folder.map(|f| if f.as_os_str().is_empty() { Path::new(".") } else { f }).collect()
@@ -208,10 +202,6 @@ impl Open {
             "cannot capture on {}: this program was built without live capture; pipe another program's capture into \"portwitness watch -\"",
             wanted.name()
         )))
-    }
-
-    pub(super) fn addresses(&self) -> Vec<IpAddr> {
-        match *self {}
     }
 
     fn folder(&self) -> Vec<&Path> {
