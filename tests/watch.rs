@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use portwitness::base::InputId;
 use portwitness::capture::{CaptureFile, FrameSource, InputMeta};
 use portwitness::matrix::{self, Matrix};
-use portwitness::observe::{self, Growing, Observation};
+use portwitness::observe::{self, Changes, Growing, Observation};
 use portwitness::report::Report;
 use portwitness::site::Site;
 use portwitness::verdict::{self, Case, Memo, PointSeen};
@@ -275,7 +275,12 @@ impl<'s> Judge<'s> {
     }
 
     fn look(&mut self, growing: &mut Growing, meta: InputMeta) {
-        self.memo.note(growing.look(meta, &mut self.points[0].observation));
+        let changes = growing.look(meta, &mut self.points[0].observation);
+        self.judge(changes);
+    }
+
+    fn judge(&mut self, changes: Changes) {
+        self.memo.note(changes);
         let case = Case { matrix: &self.matrix, site: self.site, points: &self.points, options: &self.options };
         self.report = Some(verdict::judge_again(&case, &mut self.memo));
     }
@@ -382,17 +387,17 @@ fn cost_of_a_look() {
                 taken += 1;
             }
             let begun = Instant::now();
-            judge.look(&mut growing, reader.finish());
+            let changes = growing.look(reader.finish(), &mut judge.points[0].observation);
+            let shown = begun.elapsed();
+            judge.judge(changes);
             let looked = begun.elapsed();
             let events = ledger.update(judge.report.as_ref().unwrap()).len();
             let told = begun.elapsed() - looked;
             let begun = Instant::now();
-            let seen = growing.seen(reader.finish());
-            let copied = begun.elapsed();
-            drop(judge.fresh(&growing, reader.finish()));
-            let fresh = begun.elapsed() - copied;
+            let (seen, _) = judge.fresh(&growing, reader.finish());
+            let fresh = begun.elapsed();
             println!(
-                "{} flows: look {looked:?}, told {told:?} ({events} events); copied {copied:?}, and judged {fresh:?}",
+                "{} flows: look {looked:?}, of it to see {shown:?}; told {told:?} ({events} events); from scratch {fresh:?}",
                 seen.flows.len()
             );
         }

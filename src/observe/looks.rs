@@ -12,6 +12,9 @@ use super::finish::{attach, number, orphan};
 use super::model::Observation;
 use super::partial::Partial;
 
+/// Flows that are put where they belong in one go.
+const AT_ONCE: usize = 4096;
+
 /// What is new since a look before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Changes {
@@ -67,9 +70,14 @@ impl Looks {
         // What was attached is attached anew: a key without it is the one to begin from.
         std::mem::take(&mut self.attached).iter().for_each(|key| partial.store.touch(key));
         let mut found = Found::default();
-        partial.store.changed(|place, key, pieces| self.resolve(place, *key, pieces.clone(), &mut found));
-        let mut keys = std::mem::take(&mut found.keys);
-        put(&mut seen.flows, found);
+        partial.store.changed(|place, key, pieces| {
+            self.resolve(place, *key, pieces.clone(), &mut found);
+            if found.new.len() >= AT_ONCE {
+                found.put(&mut seen.flows);
+            }
+        });
+        found.put(&mut seen.flows);
+        let mut keys = found.keys;
         let mut problems = partial.problems_so_far();
         own.into_iter().for_each(|p| problems.add(p));
         self.orphans.values().flatten().for_each(|q| problems.add(orphan(q)));
@@ -104,32 +112,38 @@ impl Looks {
     }
 }
 
-/// Puts new flows in the place of those that are gone, and the rest where they belong.
-fn put(flows: &mut Vec<Flow>, found: Found) {
-    let Found { mut gone, mut new, .. } = found;
-    gone.sort_unstable();
-    new.sort_by_key(order);
-    let mut gone = gone.into_iter().peekable();
-    let (mut left, mut added) = (Vec::new(), Vec::new());
-    for flow in new {
-        let at = order(&flow);
-        while let Some(old) = gone.next_if(|g| *g < at) {
-            left.push(old);
+impl Found {
+    /// Puts new flows in the place of those that are gone, and the rest where they belong.
+    fn put(&mut self, flows: &mut Vec<Flow>) {
+        let (mut gone, mut new) = (std::mem::take(&mut self.gone), std::mem::take(&mut self.new));
+        gone.sort_unstable();
+        new.sort_by_key(order);
+        let mut gone = gone.into_iter().peekable();
+        let (mut left, mut added) = (Vec::new(), Vec::new());
+        for flow in new {
+            let at = order(&flow);
+            while let Some(old) = gone.next_if(|g| *g < at) {
+                left.push(old);
+            }
+            let same = gone.next_if(|g| *g == at).and_then(|g| flows.binary_search_by_key(&g, order).ok());
+            match same.and_then(|i| flows.get_mut(i)) {
+                Some(home) => *home = flow,
+                None => added.push(flow),
+            }
         }
-        let same = gone.next_if(|g| *g == at).and_then(|g| flows.binary_search_by_key(&g, order).ok());
-        match same.and_then(|i| flows.get_mut(i)) {
-            Some(home) => *home = flow,
-            None => added.push(flow),
+        left.extend(gone);
+        if !left.is_empty() {
+            flows.retain(|f| left.binary_search(&order(f)).is_err());
         }
-    }
-    left.extend(gone);
-    if !left.is_empty() {
-        flows.retain(|f| left.binary_search(&order(f)).is_err());
-    }
-    let in_order = flows.last().zip(added.first()).is_none_or(|(last, first)| order(last) < order(first));
-    flows.append(&mut added);
-    if !in_order {
-        // Two runs, each in order: merging them is what this sort does.
-        flows.sort_by_key(order);
+        let in_order = flows.last().zip(added.first()).is_none_or(|(last, first)| order(last) < order(first));
+        if flows.capacity() < flows.len() + added.len() {
+            // Flows are large: doubling would waste as much as they are.
+            flows.reserve_exact(added.len() + flows.len() / 8);
+        }
+        flows.append(&mut added);
+        if !in_order {
+            // Two runs, each in order: merging them is what this sort does.
+            flows.sort_by_key(order);
+        }
     }
 }

@@ -19,6 +19,7 @@ mod failure;
 #[path = "../lab/seal.rs"]
 mod seal;
 
+mod hostile;
 mod several;
 mod signals;
 mod world;

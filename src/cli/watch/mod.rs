@@ -46,6 +46,11 @@ use super::verify::{self, Format};
 const AT_ONCE: usize = 1024;
 /// Signals are asked for at least so often.
 const LOOK: Duration = Duration::from_millis(50);
+/// Memory that is no flow's: the program, and what is on its way from an interface to the judge.
+const OTHER: u64 = 48 * 1024 * 1024;
+/// Beside its packets' facts, which is what a limit is counted in, a flow that is watched has what it amounts to, what was judged
+/// of it, and its record: measured, less than so many times as much.
+const FORMS: u64 = 20;
 /// What interfaces hold is waited for so long when watching ends.
 const REST: Duration = Duration::from_secs(3);
 
@@ -152,7 +157,7 @@ impl Config {
         };
         Ok(Self {
             options: Options { scope: args.scope, strict: args.strict, run_at: verify::run_at()? },
-            limits: args.memory.limits(site.as_ref()),
+            limits: args.memory.limits(site.as_ref()).shared(OTHER, FORMS),
             json: args.json,
             screen: !args.json && !args.plain && output::is_screen(),
             until: args.until,
