@@ -14,10 +14,12 @@ mod event;
 mod file;
 mod frame;
 mod host;
-#[cfg(all(feature = "live", unix))]
+#[cfg(live_capture)]
 pub mod interfaces;
 mod linktype;
 mod live;
+#[cfg_attr(not(live_capture), allow(dead_code, reason = "only several interfaces are merged"))]
+mod merge;
 mod meta;
 mod order;
 mod packed;
@@ -46,7 +48,7 @@ pub use frame::{Frame, LinkType, Loss};
 pub use host::{Dropped, HostFact, Point, Process, Socket};
 pub use linktype::link_name;
 pub use live::Arrivals;
-pub use meta::InputMeta;
+pub use meta::{CapturedHost, InputMeta};
 pub use reader::Reader;
 pub use segment::{Context, SEGMENT_BYTES, SegmentReport, SegmentStart, segment_len};
 pub use source::Meter;

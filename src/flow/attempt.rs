@@ -245,7 +245,7 @@ impl Look<'_> {
 
     /// The capturing host's own kernel dropped every SYN that is known of, or what answered them.
     fn dropped_locally(&self) -> Option<Attempt> {
-        let drops = || self.flow.local.drops.iter().filter(|d| is_protection(&d.reason));
+        let drops = || self.flow.local.drops.iter();
         let all = |r: &SynRun| {
             let of_run = drops().filter(|d| !d.answer && d.side == self.orig && d.seq == r.isn);
             of_run.map(|d| d.count).sum::<u64>() >= r.count
@@ -350,7 +350,7 @@ impl Look<'_> {
 
 /// Whether a reason for which Linux drops packets (its `enum skb_drop_reason`, without the prefix) is that somebody wanted it:
 /// a firewall, a policy or a program. Others say that nobody listens, that a buffer is full or that a packet is damaged.
-fn is_protection(reason: &str) -> bool {
+pub(crate) fn is_protection(reason: &str) -> bool {
     const WANTED: [&str; 9] =
         ["NETFILTER_", "BPF_", "TC_", "XDP", "XFRM_", "IP_RPFILTER", "SECURITY_", "SOCKET_FILTER", "LSM"];
     WANTED.iter().any(|w| reason.starts_with(w))

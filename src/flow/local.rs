@@ -7,7 +7,7 @@ use crate::capture::Process;
 
 use super::model::Side;
 
-/// Segments of an attempt that the kernel dropped, all for one reason.
+/// Segments of an attempt that the kernel dropped, all for one reason: because somebody wanted it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LocalDrop {
     /// Who sent them.

@@ -26,6 +26,7 @@ mod told;
 mod trail;
 mod tunnels;
 
+pub(crate) use attempt::is_protection;
 pub(crate) use body::{Body, Quote};
 pub(crate) use fragments::{DatagramKey, Fragments, Resolved, SavedFragments};
 pub(crate) use hash::{Seeds, end_v4, fold};

@@ -8,12 +8,14 @@ use std::net::IpAddr;
 
 use crate::base::{FrameRef, InputId, Proto, Span, Stamp, Time};
 use crate::capture::{Dropped, HostFact, Point, Process, Socket};
-use crate::flow::{EndPoint, Flow, FlowKey, LocalDrop, Owner, Side, SynRun, unseen};
+use crate::flow::{EndPoint, Flow, FlowKey, LocalDrop, Owner, Side, SynRun, is_protection, unseen};
 
 use super::model::Observation;
 
-/// Different dropped segments, and connections with a process, that are kept at most; what comes later is not told.
+/// Connections with a process that are kept at most; what comes later is not told.
 const KEPT: usize = 65_536;
+/// Attempts that were dropped, kept at most. A flood is not worth more.
+const DROPS: usize = 4096;
 /// A process begins to connect at most so long before its first SYN passes.
 const SOON: Span = Span::from_millis(200);
 
@@ -69,14 +71,18 @@ impl Host {
         }
     }
 
+    /// What was dropped for other reasons than somebody's wish needs no telling: nobody listens, a buffer is full, it is damaged.
     fn dropped(&mut self, d: Dropped, frame: FrameRef) {
+        if !is_protection(&d.reason) {
+            return;
+        }
         let (key, side) = FlowKey::new(Proto::Tcp, end(d.src), end(d.dst));
         let at = Stamp { time: d.at, at: frame };
         let known = self.drops.entry(key).or_default();
         let same = |k: &&mut LocalDrop| (k.side, k.answer, k.seq) == (side, d.answer, d.seq) && k.reason == d.reason;
         if let Some(k) = known.iter_mut().find(same) {
             (k.count, k.last) = (k.count.saturating_add(1), k.last.max(at));
-        } else if self.dropped < KEPT {
+        } else if self.dropped < DROPS {
             self.dropped += 1;
             let (answer, seq, reason) = (d.answer, d.seq, d.reason);
             known.push(LocalDrop { side, answer, seq, reason, count: 1, first: at, last: at });
@@ -104,7 +110,31 @@ impl Host {
             seen.flows.sort_by_key(|f| (f.first, f.key, f.ordinal));
             number(&mut seen.flows, self.drops.keys());
         }
-        for flow in seen.flows.iter_mut().filter(|f| f.key.proto == Proto::Tcp) {
+        self.name_all(&mut seen.flows);
+    }
+
+    /// Whether segments were dropped.
+    pub(super) const fn has_drops(&self) -> bool {
+        self.dropped > 0
+    }
+
+    /// Tells all flows which processes they are of.
+    pub(super) fn name_all(&self, flows: &mut [Flow]) {
+        flows.iter_mut().for_each(|flow| self.own(flow));
+    }
+
+    /// Tells the flows of these keys.
+    pub(super) fn name(&self, flows: &mut [Flow], keys: &[FlowKey]) {
+        if self.connects.is_empty() && self.listens.is_empty() {
+            return;
+        }
+        let mut keys = keys.to_vec();
+        keys.sort_unstable();
+        flows.iter_mut().filter(|f| keys.binary_search(&f.key).is_ok()).for_each(|flow| self.own(flow));
+    }
+
+    fn own(&self, flow: &mut Flow) {
+        if flow.key.proto == Proto::Tcp {
             let owners = [Side::A, Side::B].into_iter().filter_map(|side| self.owner(flow, side));
             flow.local.owners = owners.collect();
         }

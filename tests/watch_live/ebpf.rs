@@ -18,7 +18,8 @@ use proptest::test_runner::TestRunner;
 use super::cmd::{Running, command};
 use super::failure::{Context as _, Result};
 use super::synth::steps::{play, step};
-use super::{LIMIT, Value, essence, ip, json, portwitness, seal, settle, started, verify};
+use super::world::{LIMIT, essence, ip, json, portwitness, settle, started, verify};
+use super::{Value, seal, world};
 
 const SITE: &str = r#"
 scenario      = "image-level"
@@ -37,14 +38,14 @@ target-linux  = ["lin01"]
 "#;
 
 fn wires() -> Result<()> {
-    super::wires()?;
+    world::wires()?;
     ip("addr add fd00:77::12/64 dev w0 nodad")?;
     ip("-n far addr add fd00:77::13/64 dev w1 nodad")
 }
 
 /// A server in the far namespace that sends `down` bytes, takes all it is sent, and then says so.
 fn bulk(address: &'static str, down: usize) -> Result<()> {
-    super::in_far(move |ready| {
+    world::in_far(move |ready| {
         let listener = TcpListener::bind(address).unwrap();
         ready.send(()).unwrap();
         for stream in listener.incoming() {
@@ -95,10 +96,11 @@ fn watch(work: &Path, engine: &str, more: &str) -> Result<Running> {
 impl Three {
     fn begin(work: &Path, more: &str) -> Result<Self> {
         let device = more.split(' ').nth(1).unwrap_or("w0");
-        let args = ["-i", device, "-U", "-B", "16384", "-s", "0", "-w", "t.pcap", "-Z", "root"];
+        let args = ["-i", device, "-U", "-B", "131072", "-s", "0", "-w", "t.pcap", "-Z", "root"];
         let mut dump = Running::start("tcpdump", &work.join("logs"), command("tcpdump", &args).current_dir(work))?;
         dump.ready(LIMIT, |text| text.contains("listening on"))?;
-        let (pcap, ebpf) = (watch(work, "pcap", more)?, watch(work, "ebpf", more)?);
+        let pcap = format!("{more} --buffer 128").replace(" --ebpf-flows 1", "");
+        let (pcap, ebpf) = (watch(work, "pcap", &pcap)?, watch(work, "ebpf", more)?);
         fs::write(work.join("site.toml"), SITE).context("site")?;
         Ok(Self { ebpf, pcap, dump })
     }
@@ -150,10 +152,11 @@ fn agree([ebpf, pcap, dumped]: &[Value; 3]) {
     let filter = |r: &Value| r["captures"][0]["filter"].as_str().unwrap().to_owned();
     assert!(filter(ebpf).starts_with(&filter(pcap)), "{}", filter(ebpf));
     for other in [pcap, dumped] {
-        assert_eq!(essence(ebpf), essence(other));
-        for (x, y) in ebpf["flows"].as_array().unwrap().iter().zip(other["flows"].as_array().unwrap()) {
-            assert_eq!(timeless(x), timeless(y));
+        let flows = |r: &Value| r["flows"].as_array().unwrap().iter().map(timeless).collect::<Vec<_>>();
+        for (x, y) in flows(ebpf).iter().zip(&flows(other)) {
+            assert_eq!(x, y);
         }
+        assert_eq!(essence(ebpf), essence(other));
     }
 }
 
@@ -161,16 +164,16 @@ fn agree([ebpf, pcap, dumped]: &[Value; 3]) {
 fn counted_flows_are_those_of_libpcap_and_of_a_file() -> Result<()> {
     seal::sealed("ebpf::counted_flows_are_those_of_libpcap_and_of_a_file", |work| {
         wires()?;
-        super::servers()?;
+        world::servers()?;
         bulk("10.77.0.13:2502", 3_000_000)?;
         bulk("[fd00:77::13]:2501", 0)?;
         bulk("10.77.0.22:135", 200_000)?;
         let three = Three::begin(work, "-i w0")?;
-        let left = super::privileges();
+        let left = world::privileges();
         assert!(left.len() > 3 && left.iter().all(|l| l == "0000000000000000 0000000000000000 1"), "{left:?}");
-        super::traffic()?;
+        world::traffic()?;
         // Both ways, with offload and in small segments.
-        transfer("10.77.0.13:2502", 3_000_000, 20_000_000, 65_536)?;
+        transfer("10.77.0.13:2502", 3_000_000, 8_000_000, 65_536)?;
         transfer("[fd00:77::13]:2501", 0, 5_000_000, 50_000)?;
         transfer("10.77.0.22:135", 200_000, 100_000, 500)?;
         let socket = UdpSocket::bind("10.77.0.12:0").context("socket")?;
@@ -179,7 +182,7 @@ fn counted_flows_are_those_of_libpcap_and_of_a_file() -> Result<()> {
         agree(&all);
         // Most of it was counted and never rose.
         let bytes = |r: &Value| r["captures"][0]["bytes"].as_u64().unwrap();
-        assert!(bytes(&all[0]) < bytes(&all[1]) / 20, "{} {}", all[0]["captures"], all[1]["captures"]);
+        assert!(bytes(&all[0]) < bytes(&all[1]) / 10, "{} {}", all[0]["captures"], all[1]["captures"]);
         Ok(())
     })
 }
@@ -191,7 +194,7 @@ fn loss_in_both_directions_and_small_tables_change_no_count() -> Result<()> {
         bulk("10.77.0.13:2502", 2_000_000)?;
         bulk("10.77.0.13:2503", 100_000)?;
         bulk("10.77.0.22:22", 0)?;
-        super::in_far(|done| {
+        world::in_far(|done| {
             let rules = "add table ip lossy\nadd chain ip lossy coming { type filter hook input priority 0; }\n\
                          add rule ip lossy coming numgen random mod 100 < 3 drop\n";
             let out = command("nft", &[rules]).output().unwrap();
@@ -404,7 +407,7 @@ fn try_to_reach(address: &str) {
 fn what_the_hosts_own_firewall_drops_is_told_by_its_kernel_alone() -> Result<()> {
     seal::sealed("ebpf::what_the_hosts_own_firewall_drops_is_told_by_its_kernel_alone", |work| {
         wires()?;
-        super::servers()?;
+        world::servers()?;
         let server = TcpListener::bind("10.77.0.12:6160").context("server")?;
         firewall(
             work,
@@ -412,10 +415,10 @@ fn what_the_hosts_own_firewall_drops_is_told_by_its_kernel_alone() -> Result<()>
              chain coming { type filter hook input priority 0; tcp dport 6160 drop; }",
         )?;
         let three = Three::begin(work, "-i any")?;
-        super::talk("10.77.0.22:22", b"SSH-2.0-PuTTY_0.80\r\n")?;
-        super::talk("10.77.0.13:8080", b"hello")?;
+        world::talk("10.77.0.22:22", b"SSH-2.0-PuTTY_0.80\r\n")?;
+        world::talk("10.77.0.13:8080", b"hello")?;
         try_to_reach("10.77.0.13:6162");
-        super::in_far(|done| {
+        world::in_far(|done| {
             try_to_reach("10.77.0.12:6160");
             done.send(()).unwrap();
         })?;
@@ -442,13 +445,13 @@ fn what_the_hosts_own_firewall_drops_is_told_by_its_kernel_alone() -> Result<()>
 fn processes_that_open_and_accept_flows_are_named() -> Result<()> {
     seal::sealed("ebpf::processes_that_open_and_accept_flows_are_named", |work| {
         wires()?;
-        super::servers()?;
+        world::servers()?;
         // One that listens from before, one that begins while it is watched.
         let early = TcpListener::bind("10.77.0.12:6160").context("server")?;
         let mut watch = watch(work, "ebpf", "-i w0")?;
         let late = TcpListener::bind("0.0.0.0:6161").context("server")?;
-        super::talk("10.77.0.22:22", b"SSH-2.0-PuTTY_0.80\r\n")?;
-        super::in_far(|done| {
+        world::talk("10.77.0.22:22", b"SSH-2.0-PuTTY_0.80\r\n")?;
+        world::in_far(|done| {
             let kept = ["10.77.0.12:6160", "10.77.0.12:6161"].map(|a| TcpStream::connect(a).unwrap());
             done.send(()).unwrap();
             std::thread::sleep(Duration::from_secs(5));
@@ -520,11 +523,11 @@ fn nothing_stays_in_the_kernel_when_it_is_killed() -> Result<()> {
 fn frames_that_find_no_room_are_loss_and_forbid_absence() -> Result<()> {
     seal::sealed("ebpf::frames_that_find_no_room_are_loss_and_forbid_absence", |work| {
         wires()?;
-        super::servers()?;
+        world::servers()?;
         // A frame's first bytes do not fit.
         let mut watch = watch(work, "ebpf", "-i any --ebpf-ring 4096")?;
         for _ in 0..50 {
-            super::talk("10.77.0.13:8080", &[9; 1000])?;
+            world::talk("10.77.0.13:8080", &[9; 1000])?;
         }
         settle();
         watch.interrupt()?;

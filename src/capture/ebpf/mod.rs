@@ -79,8 +79,8 @@ pub fn missing_capabilities() -> Vec<&'static str> {
 pub struct Sieve {
     maps: Maps,
     sockets: Vec<Socket>,
-    /// Addresses of its interfaces.
-    pub addresses: Vec<IpAddr>,
+    /// Addresses of its interfaces, but for those that every host has.
+    addresses: Vec<IpAddr>,
     filter: Option<String>,
     /// Whether frames begin with an Ethernet header.
     framed: bool,
@@ -206,7 +206,7 @@ fn attach(program: &mut Ebpf, name: &str, framed: bool) -> Result<Socket, Unable
 fn addresses(names: &[String]) -> Vec<IpAddr> {
     let cards = super::interfaces::list().unwrap_or_default();
     let ours = cards.into_iter().filter(|c| names.iter().any(|n| n == ANY || *n == c.name));
-    ours.flat_map(|c| c.addresses).collect()
+    ours.flat_map(|c| c.addresses).filter(|a| !a.is_loopback()).collect()
 }
 
 /// Maps are read after privileges were given up. Before Linux 5.19 that needs them where programs of others are forbidden.

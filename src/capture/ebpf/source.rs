@@ -81,6 +81,7 @@ impl Sieve {
         let waits = waits.map_err(|e| Unable(format!("its ring cannot be waited for: {e}")))?;
         let mut meta = InputMeta::new(input, "ebpf");
         meta.add_snaplen(0);
+        meta.set_host(self.addresses.iter().copied().collect(), !self.framed);
         self.filter.iter().for_each(|f| meta.add_filter(&WireText::new(f.as_bytes())));
         let (now, start) = (Instant::now(), wall());
         let mut source = Source {

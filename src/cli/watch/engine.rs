@@ -10,7 +10,7 @@ use portwitness::base::RunError;
 #[cfg(ebpf)]
 use portwitness::capture::ebpf::{Asked, HostProbes, Sieve, WithHost};
 #[cfg(ebpf)]
-use portwitness::capture::interfaces::Halt;
+use portwitness::capture::interfaces::{ANY, Halt, list};
 use portwitness::site::Site;
 
 use super::interfaces::Wanted;
@@ -108,6 +108,14 @@ pub(super) struct Counting {
     name: String,
 }
 
+/// Addresses of the interfaces.
+#[cfg(ebpf)]
+fn addresses(wanted: &Wanted) -> Vec<IpAddr> {
+    let is = |name: &str| wanted.interfaces.iter().any(|i| i == ANY || i == name);
+    let cards = list().unwrap_or_default().into_iter().filter(|c| is(&c.name));
+    cards.flat_map(|c| c.addresses).collect()
+}
+
 /// What the host's kernel says beside packets.
 #[cfg(ebpf)]
 pub(super) struct Beside(HostProbes);
@@ -115,9 +123,13 @@ pub(super) struct Beside(HostProbes);
 #[cfg(ebpf)]
 impl Beside {
     /// Opens it, unless only packets are wanted; what of it cannot be had is told.
-    pub(super) fn open(wanted: &Wanted, addresses: Vec<IpAddr>) -> Option<Box<Self>> {
+    pub(super) fn open(wanted: &Wanted) -> Option<Box<Self>> {
         let choice = &wanted.engine;
-        let probes = (choice.engine != Engine::Pcap).then(|| HostProbes::open(addresses, choice.site.clone()))?;
+        // What is kept has to be judged alike, and no file holds this.
+        if choice.engine == Engine::Pcap || wanted.keep.is_some() {
+            return None;
+        }
+        let probes = HostProbes::open(addresses(wanted), choice.site.clone());
         match probes.missing.as_slice() {
             [(drops, why), (processes, same)] if why == same => {
                 complain(&format!("not told: {drops}, and {processes}: {why}"));
@@ -149,11 +161,6 @@ impl Counting {
         Ok(Self { sieve, name: wanted.name() })
     }
 
-    /// Addresses of the interfaces.
-    pub(super) fn addresses(&self) -> Vec<IpAddr> {
-        self.sieve.addresses.clone()
-    }
-
     pub(super) fn start(self) -> Result<Opened, RunError> {
         let halt = Halt::default();
         let (source, arrivals) = self.sieve.start(&halt, InputId(0)).map_err(|e| RunError::NoInput(e.to_string()))?;
@@ -167,7 +174,7 @@ pub(super) enum Beside {}
 
 #[cfg(not(ebpf))]
 impl Beside {
-    pub(super) fn open(_: &Wanted, _: Vec<std::net::IpAddr>) -> Option<Box<Self>> {
+    pub(super) const fn open(_: &Wanted) -> Option<Box<Self>> {
         None
     }
 
@@ -184,11 +191,6 @@ pub(super) enum Counting {}
 impl Counting {
     fn new(_: &Wanted) -> Result<Self, String> {
         Err(portwitness::capture::NO_EBPF.to_owned())
-    }
-
-    /// Addresses of the interfaces.
-    pub(super) fn addresses(&self) -> Vec<std::net::IpAddr> {
-        match *self {}
     }
 
     pub(super) fn start(self) -> Result<super::source::Opened, RunError> {
