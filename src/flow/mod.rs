@@ -27,8 +27,8 @@ mod tunnels;
 
 pub(crate) use body::{Body, Quote};
 pub(crate) use fragments::{DatagramKey, Fragments, Resolved, SavedFragments};
-pub(crate) use hash::{Seeds, end_v4, fold};
-pub(crate) use hot::{Hot, Look, Taken};
+pub(crate) use hash::Seeds;
+pub(crate) use hot::{Before, Hot, Look, Pair, Pair6, Taken, Tuple, ports, worth_a_record};
 pub(crate) use instance::resolve;
 pub(crate) use piece::{Pieces, prefix_cap};
 pub(crate) use row::{Cursor, Tables};
