@@ -3,7 +3,7 @@
 CARGO ?= cargo
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint fmt clippy doc deny lab captures explore bench-traffic bench-peers bench-small spark-test clean toolchain packages
+.PHONY: help demo build test lint fmt clippy doc deny lab captures explore bench-traffic bench-peers bench-small spark-test windows-test flood-test clean toolchain packages
 
 # Tests of the lab need root. Only the test program gets it, not the compiler.
 ifneq ($(shell id -u),0)
@@ -88,6 +88,15 @@ bench-small: build toolchain ## The benchmarks on very little traffic
 spark-test: build toolchain ## Observe, append and judge on Apache Spark, two local workers; installs pyspark into target/spark
 	@$(CARGO) bench --locked --bench traffic -- --out "$(CURDIR)/target/bench-small" --packets 100000 rotated
 	@sh contrib/spark/test.sh "$(CURDIR)/target/release/portwitness" "$(CURDIR)/target/bench-small/rotated"
+
+flood-test: toolchain packages ## Flood a watched interface for two minutes; prints what the process takes; needs root
+	@CI=true PORTWITNESS_FLOOD_SECS=60 $(CARGO) test --locked $(AS_ROOT) --test watch_live -- hostile::a_flood --nocapture --test-threads=1
+
+# The program of this system says what the one for Windows has to say. Builds Rust's standard library once, too.
+windows-test: toolchain ## Build for Windows and compare its reports with this system's, under Wine; installs what is missing
+	@sh tests/windows/setup.sh
+	@$(CARGO) build --locked
+	@CARGO="$(CARGO)" sh tests/windows/run.sh "$(CURDIR)/target/debug/portwitness"
 
 clean: ## Remove what was built
 	@$(CARGO) clean

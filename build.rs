@@ -1,4 +1,5 @@
-//! Says in plain words that libpcap is missing, where otherwise the linker would, at the very end and in its own.
+//! Decides whether interfaces can be captured on (`live_capture`), and says in plain words that libpcap is missing, where
+//! otherwise the linker would, at the very end and in its own.
 
 use std::env;
 use std::io::Write as _;
@@ -8,9 +9,14 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=LIBPCAP_LIBDIR");
     let set = |name: &str| env::var_os(name).is_some();
+    let unix = set("CARGO_FEATURE_LIVE") && set("CARGO_CFG_UNIX");
+    println!("cargo::rustc-check-cfg=cfg(live_capture)");
+    if unix || set("CARGO_FEATURE_NPCAP") && set("CARGO_CFG_WINDOWS") {
+        println!("cargo::rustc-cfg=live_capture");
+    }
     // Built for another system, only that one's linker knows.
     let native = env::var("HOST").ok() == env::var("TARGET").ok();
-    if set("CARGO_FEATURE_LIVE") && set("CARGO_CFG_UNIX") && native && links() == Some(false) {
+    if unix && native && links() == Some(false) {
         println!(
             "cargo::error=libpcap's development files are missing, which live capture needs: install libpcap-dev (Debian), \
              libpcap-devel (Fedora) or libpcap (others), or build without it: cargo build --no-default-features"

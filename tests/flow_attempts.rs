@@ -59,6 +59,7 @@ fn input(first: i64, last: i64) -> InputSummary {
         snaplen: Known::Unknown,
         cut_frames: 0,
         damaged_at: None,
+        host: None,
     }
 }
 

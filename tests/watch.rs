@@ -13,142 +13,23 @@ mod support;
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::process::Stdio;
+use std::sync::mpsc::RecvTimeoutError;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use portwitness::base::InputId;
-use portwitness::capture::{CaptureFile, FrameSource};
-use portwitness::observe::{self, Growing, Observation};
+use portwitness::capture::{CaptureFile, FrameSource, InputMeta};
+use portwitness::matrix::{self, Matrix};
+use portwitness::observe::{self, Changes, Growing, Observation};
+use portwitness::report::Report;
+use portwitness::site::Site;
+use portwitness::verdict::{self, Case, Memo, PointSeen};
+use portwitness::watch::Ledger;
 use proptest::prelude::*;
 use serde_json::Value;
-use support::{Pcap, portwitness, told};
-
-const MOUNT: [u8; 4] = [10, 77, 0, 12];
-const LINUX: [u8; 4] = [10, 77, 1, 22];
-const REPOSITORY: [u8; 4] = [10, 77, 0, 13];
-const STRANGER: [u8; 4] = [10, 77, 0, 99];
-
-const SITE: &str = r#"
-scenario      = "image-level"
-operations    = ["enterprise-manager"]
-observed_from = ["mount-server"]
-
-[hosts]
-mnt01 = ["10.77.0.12"]
-rep01 = ["10.77.0.13"]
-lin01 = ["10.77.1.22"]
-
-[roles]
-mount-server  = ["mnt01"]
-repository    = ["rep01"]
-target-linux  = ["lin01"]
-"#;
-
-/// Nothing here takes a tenth of this; what does hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// SSH works, a flow that no rule explains, then the data mover works.
-fn restore() -> Pcap {
-    let mut pcap = Pcap::new();
-    pcap.session((MOUNT, 50022), (LINUX, 22), b"SSH-2.0-PuTTY_0.80\r\n", b"SSH-2.0-OpenSSH_9.2p1\r\n").wait(500);
-    pcap.session((LINUX, 50023), (REPOSITORY, 3389), b"x", b"y").wait(500);
-    pcap.session((MOUNT, 50024), (REPOSITORY, 6162), b"hello", b"hello").wait(4000);
-    pcap.session((MOUNT, 50025), (STRANGER, 8080), b"hello", b"hello");
-    pcap
-}
-
-fn folder() -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("site.toml"), SITE).unwrap();
-    dir
-}
-
-/// A running `watch`, its standard output line by line as it comes.
-struct Watching {
-    child: Child,
-    lines: Receiver<String>,
-}
-
-impl Watching {
-    fn begin(folder: &Path, args: &[&str]) -> Self {
-        let mut all = vec!["watch", "--site", "site.toml"];
-        all.extend(args);
-        let mut command = portwitness(folder, &all);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut stdout = std::io::BufReader::new(child.stdout.take().unwrap());
-        let (send, lines) = channel();
-        thread::spawn(move || {
-            let mut line = String::new();
-            while std::io::BufRead::read_line(&mut stdout, &mut line).is_ok_and(|n| n > 0) {
-                if send.send(std::mem::take(&mut line)).is_err() {
-                    return;
-                }
-            }
-        });
-        Self { child, lines }
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        let stdin = self.child.stdin.as_mut().unwrap();
-        stdin.write_all(bytes).unwrap();
-        stdin.flush().unwrap();
-    }
-
-    /// Lines until one holds all of these words.
-    fn until(&self, words: &[&str]) -> Vec<String> {
-        let (begun, mut seen) = (Instant::now(), Vec::new());
-        while begun.elapsed() < PATIENCE {
-            match self.lines.recv_timeout(Duration::from_millis(100)) {
-                Ok(line) => {
-                    let found = words.iter().all(|w| line.contains(w));
-                    seen.push(line);
-                    if found {
-                        return seen;
-                    }
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
-            }
-        }
-        panic!("no line with {words:?} in {seen:#?}");
-    }
-
-    fn close(&mut self) {
-        drop(self.child.stdin.take());
-    }
-
-    #[cfg(target_os = "linux")]
-    fn signal(&self, signal: rustix::process::Signal) {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, signal).unwrap();
-    }
-
-    /// What is left of its output, and its status.
-    fn end(mut self) -> (i32, String, String) {
-        let rest: String = self.lines.iter().collect();
-        let mut err = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
-        (self.child.wait().unwrap().code().expect("ended by a signal"), rest, err)
-    }
-}
-
-/// What `verify` says of these bytes on its standard input.
-fn verify(folder: &Path, format: &str, bytes: &[u8]) -> (i32, String) {
-    let mut command = portwitness(folder, &["verify", "--site", "site.toml", "--format", format, "-"]);
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let owned = bytes.to_vec();
-    let writing = thread::spawn(move || stdin.write_all(&owned));
-    let (status, out, _) = told(&child.wait_with_output().unwrap());
-    writing.join().unwrap().unwrap();
-    (status, out)
-}
-
-fn written(folder: &Path) -> String {
-    std::fs::read_to_string(folder.join("report")).unwrap()
-}
+use support::watching::{LINUX, MOUNT, PATIENCE, REPOSITORY, Watching, folder, restore, verify, written};
+use support::{Pcap, portwitness};
 
 #[test]
 fn a_capture_that_drips_through_a_pipe_ends_in_the_report_of_verify_in_every_format() {
@@ -345,8 +226,9 @@ impl Read for Pieces {
     }
 }
 
-/// Observes a stream that comes in pieces of these sizes, and looks at it whenever nothing more was there and after so many events.
-fn watched(bytes: &[u8], sizes: &[usize], every: u64) -> Observation {
+/// Observes a stream that comes in pieces of these sizes, and looks at it after so many events. What each look shows is what
+/// the frames so far show, and what is judged of it what they are judged to be.
+fn watched(bytes: &[u8], sizes: &[usize], every: u64, site: Option<&Site>) -> Observation {
     let mut pieces = Vec::new();
     let (mut rest, mut sizes) = (bytes, sizes.iter().cycle());
     while !rest.is_empty() {
@@ -358,19 +240,64 @@ fn watched(bytes: &[u8], sizes: &[usize], every: u64) -> Observation {
     let file = CaptureFile::from_read("-", InputId(0), Box::new(stream)).unwrap();
     let (mut reader, arrivals) = file.live().unwrap();
     let mut growing = Growing::new("-");
+    let mut judge = Judge::new(site);
     loop {
         if let Some(event) = reader.next() {
             growing.take(event);
         } else if reader.is_waiting() {
             arrivals.wait(Duration::from_millis(10));
+            continue;
         } else {
             return growing.finish(reader.finish());
         }
         if growing.events().is_multiple_of(every) {
-            let meta = reader.finish();
-            let seen = growing.seen(meta);
-            assert!(seen.flows.len() as u64 <= growing.events());
+            judge.look(&mut growing, reader.finish());
+            judge.check(&growing, reader.finish());
         }
+    }
+}
+
+/// Judges what grows, again and again.
+struct Judge<'s> {
+    matrix: Matrix,
+    options: verdict::Options,
+    site: Option<&'s Site>,
+    points: [PointSeen; 1],
+    memo: Memo,
+    report: Option<Report>,
+}
+
+impl<'s> Judge<'s> {
+    fn new(site: Option<&'s Site>) -> Self {
+        let (matrix, options) = (matrix::load(&[]).unwrap(), verdict::Options::default());
+        let points = [PointSeen { name: None, observation: Observation::default() }];
+        Self { matrix, options, site, points, memo: Memo::default(), report: None }
+    }
+
+    fn look(&mut self, growing: &mut Growing, meta: InputMeta) {
+        let changes = growing.look(meta, &mut self.points[0].observation);
+        self.judge(changes);
+    }
+
+    fn judge(&mut self, changes: Changes) {
+        self.memo.note(changes);
+        let case = Case { matrix: &self.matrix, site: self.site, points: &self.points, options: &self.options };
+        self.report = Some(verdict::judge_again(&case, &mut self.memo));
+    }
+
+    fn fresh(&self, growing: &Growing, meta: InputMeta) -> (Observation, Report) {
+        let points = [PointSeen { name: None, observation: growing.seen(meta) }];
+        let case = Case { matrix: &self.matrix, site: self.site, points: &points, options: &self.options };
+        let report = verdict::judge(&case);
+        let [point] = points;
+        (point.observation, report)
+    }
+
+    fn check(&self, growing: &Growing, meta: InputMeta) {
+        let (observation, report) = self.fresh(growing, meta);
+        assert_eq!(self.points[0].observation, observation, "after {} events", growing.events());
+        let text = |r: &Report| serde_json::to_string_pretty(r).unwrap();
+        assert_eq!(self.report.as_ref().map(text), Some(text(&report)), "after {} events", growing.events());
     }
 }
 
@@ -386,7 +313,7 @@ proptest! {
     fn any_schedule_of_looks_ends_in_the_observation_of_the_whole(
         which in any::<prop::sample::Index>(),
         sizes in prop::collection::vec(1_usize..5000, 1..20),
-        every in 1_u64..200,
+        every in 3_u64..200,
         cut in 0_usize..2000,
     ) {
         let mut names: Vec<PathBuf> = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("captures"))
@@ -395,31 +322,84 @@ proptest! {
             .filter(|p| p.extension().is_some_and(|e| e == "pcap" || e == "pcapng"))
             .collect();
         names.sort();
-        let mut bytes = std::fs::read(which.get(&names)).unwrap();
+        let capture = which.get(&names);
+        let mut bytes = std::fs::read(capture).unwrap();
         bytes.truncate(bytes.len() - cut.min(bytes.len() - 200));
-        prop_assert_eq!(watched(&bytes, &sizes, every), in_one_go(&bytes));
+        let name = capture.file_name().unwrap().to_string_lossy().into_owned();
+        let site = capture.with_file_name(format!("{}.site.toml", name.split('.').next().unwrap()));
+        let (mut site, _) = Site::load_file(&site, &matrix::load(&[]).unwrap()).unwrap();
+        // The one stream is at the one place.
+        site.points.retain(|p| p.captures.contains(&name));
+        site.points.iter_mut().for_each(|p| p.captures.clear());
+        prop_assert_eq!(watched(&bytes, &sizes, every, Some(&site)), in_one_go(&bytes));
     }
 }
 
-/// Not run by itself: `cargo test --release --test watch -- --ignored --nocapture cost` prints what a look costs.
+#[test]
+fn looks_at_long_flows_at_fragments_at_errors_and_without_a_site_are_fresh_ones_too() {
+    let mut pcap = Pcap::new();
+    let (a, b) = ((MOUNT, 50_000), (REPOSITORY, 6162));
+    pcap.tcp(a, b, support::SYN, 1, 0, b"").tcp(b, a, support::SYN | support::ACK, 1, 2, b"");
+    // Long enough for the short way, with bytes that are wanted and bytes that are not.
+    for n in 0..300_u32 {
+        pcap.tcp(a, b, support::ACK, 2 + n * 100, 2 + n * 100, &[7; 100]);
+        pcap.tcp(b, a, support::ACK, 2 + n * 100, 102 + n * 100, &[8; 100]);
+        if n % 50 == 7 {
+            pcap.silence((MOUNT, 40_000 + n as u16), (LINUX, 22));
+        }
+        if n % 60 == 9 {
+            // The same numbers again: another instance of the same connection.
+            pcap.tcp(a, b, support::SYN, 77 + n, 0, b"");
+        }
+    }
+    let mut bytes = pcap.bytes().to_vec();
+    assert_eq!(watched(&bytes, &[999], 7, None), in_one_go(&bytes));
+    // Later fragments, whose first one comes before or behind them.
+    let mut fragments = Pcap::new();
+    for n in 0..20_u16 {
+        fragments.fragment(MOUNT, REPOSITORY, n, n % 3 != 0, 0);
+        fragments.fragment(MOUNT, REPOSITORY, n, true, 8);
+    }
+    bytes.extend(&fragments.bytes()[24..]);
+    assert_eq!(watched(&bytes, &[4000], 5, None), in_one_go(&bytes));
+}
+
+/// Not run by itself: `cargo test --release --test watch -- --ignored --nocapture cost` prints what a look costs, at all flows
+/// anew and at a hundred that changed.
 #[test]
 #[ignore = "a measurement"]
 fn cost_of_a_look() {
-    for flows in [1000_u32, 5000, 20_000] {
+    let dir = folder();
+    let (site, _) = Site::load_file(&dir.path().join("site.toml"), &matrix::load(&[]).unwrap()).unwrap();
+    for flows in [20_000_u32, 200_000] {
         let mut pcap = Pcap::new();
-        for n in 0..flows {
-            let from = ([10, 77, 2 + (n / 20_000) as u8, (n % 200) as u8], 20_000 + (n / 200) as u16);
-            pcap.session(from, (MOUNT, 6162), &[b'x'; 800], &[b'y'; 800]);
+        for n in 0..flows + 200 {
+            let from = ([10, 78, (n / 5000) as u8, (n % 250) as u8], 20_000 + (n % 5000 / 250) as u16);
+            pcap.session(from, (MOUNT, 6162), &[b'x'; 100], &[b'y'; 100]);
         }
-        let file =
-            CaptureFile::from_read("-", InputId(0), Box::new(std::io::Cursor::new(pcap.bytes().to_vec()))).unwrap();
-        let mut reader = file.frames();
-        let mut growing = Growing::new("-");
-        while let Some(event) = reader.next() {
-            growing.take(event);
+        let stream = Box::new(std::io::Cursor::new(pcap.bytes().to_vec()));
+        let mut reader = CaptureFile::from_read("-", InputId(0), stream).unwrap().frames();
+        let (mut growing, mut judge, mut ledger) = (Growing::new("-"), Judge::new(Some(&site)), Ledger::default());
+        let mut taken = 0;
+        for until in [flows, flows + 100, flows + 200] {
+            while taken < until * 8 {
+                growing.take(reader.next().unwrap());
+                taken += 1;
+            }
+            let begun = Instant::now();
+            let changes = growing.look(reader.finish(), &mut judge.points[0].observation);
+            let shown = begun.elapsed();
+            judge.judge(changes);
+            let looked = begun.elapsed();
+            let events = ledger.update(judge.report.as_ref().unwrap()).len();
+            let told = begun.elapsed() - looked;
+            let begun = Instant::now();
+            let (seen, _) = judge.fresh(&growing, reader.finish());
+            let fresh = begun.elapsed();
+            println!(
+                "{} flows: look {looked:?}, of it to see {shown:?}; told {told:?} ({events} events); from scratch {fresh:?}",
+                seen.flows.len()
+            );
         }
-        let begun = Instant::now();
-        let seen = growing.seen(reader.finish());
-        println!("{flows} flows: {} seen in {:?}", seen.flows.len(), begun.elapsed());
     }
 }

@@ -21,26 +21,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use support::Pcap;
-
-const MOUNT: [u8; 4] = [10, 77, 0, 12];
-const LINUX: [u8; 4] = [10, 77, 1, 22];
-const REPOSITORY: [u8; 4] = [10, 77, 0, 13];
-
-const SITE: &str = r#"
-scenario      = "image-level"
-operations    = ["enterprise-manager"]
-observed_from = ["mount-server"]
-
-[hosts]
-mnt01 = ["10.77.0.12"]
-rep01 = ["10.77.0.13"]
-lin01 = ["10.77.1.22"]
-
-[roles]
-mount-server  = ["mnt01"]
-repository    = ["rep01"]
-target-linux  = ["lin01"]
-"#;
+use support::watching::{LINUX, MOUNT, REPOSITORY, SITE};
 
 /// A terminal, ended with the test.
 struct Terminal {

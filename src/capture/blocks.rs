@@ -132,11 +132,9 @@ impl Reader {
             self.add_problem(ProblemKind::BlockSkipped, what.to_owned(), at, None);
             return Ok(Step::Nothing);
         };
-        let (snaplen, filter) = (interface.snaplen, interface.filter.clone());
-        section.interfaces.push(interface);
+        section.interfaces.push(interface.clone());
         self.tallies.push(InterfaceMeta::default());
-        self.meta.add_snaplen(snaplen);
-        filter.iter().for_each(|f| self.meta.add_filter(f));
+        self.meta.add_interface(&interface);
         Ok(Step::Nothing)
     }
 

@@ -15,7 +15,7 @@ use super::segment::{Context, Format, Section, SegmentStart};
 use super::source::{Digest, InOrder, Meter, Metered, Recorder, Stream, again, digested};
 use super::window::{Source, Window, read_at};
 use super::{resync, snoop};
-use crate::base::{InputId, WireText};
+use crate::base::{InputId, visible};
 
 /// How far a pcapng file is read to learn its interfaces before segments are guessed.
 const PROLOGUE: u64 = 1024 * 1024;
@@ -96,7 +96,7 @@ pub enum OpenReason {
 
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot read {}: {}", WireText::new(self.name.as_bytes()).terminal(), self.reason)
+        write!(f, "cannot read {}: {}", visible(&self.name), self.reason)
     }
 }
 

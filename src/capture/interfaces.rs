@@ -2,7 +2,8 @@
 //!
 //! A thread per interface receives and hands over, nothing else: packets as blocks, whole batches at a time, over a bounded
 //! channel. What finds no room there is counted and told as the system's drops are. Counters are written every second, so the
-//! stream says until when it saw nothing. A packet's time is the kernel's; that of counters is this host's clock.
+//! stream says until when it saw nothing. A packet's time is the kernel's; that of counters is this host's clock. Several
+//! interfaces are merged by time ([`super::merge`]).
 
 use std::io::{self, Cursor, Read};
 use std::net::IpAddr;
@@ -11,16 +12,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+#[cfg(windows)]
+use npcap as pcap;
 use pcap::{Active, Capture, Device, Linktype, Precision};
 
+use super::merge::{Batch, Merge};
 use super::write::{Counters, InterfaceHead, interface, packet, section, statistics};
-use crate::base::Time;
+use crate::base::{Span, Time};
 
 /// Interface that stands for all of a Linux host's.
 pub const ANY: &str = "any";
 /// Linux cooked capture, version 2: it names the interface in every frame.
 const SLL2: i32 = 276;
+/// Whether times are asked for in nanoseconds. Only Linux' libpcap gives them; elsewhere asking does nothing, and is not told.
+const NANO: bool = cfg!(target_os = "linux");
 /// How long libpcap waits for packets before it says that none came, in milliseconds.
 const WAIT: i32 = 100;
 /// Bytes after which a batch is handed over.
@@ -31,6 +37,10 @@ const AT_LATEST: Duration = Duration::from_millis(100);
 const IN_FLIGHT: usize = 256;
 /// Between two reports of the counters.
 const REPORT: Duration = Duration::from_secs(1);
+/// A packet is in libpcap's hands so long after it came: twice what it waits for more of them.
+const LATE: Span = Span::from_millis(2 * 100);
+/// A packet waits so long for those of other interfaces.
+const HOLD: Span = Span::from_secs(1);
 /// What is still to be handed over at the end is waited for so long.
 const AT_THE_END: Duration = Duration::from_secs(2);
 
@@ -111,8 +121,6 @@ pub struct Interfaces {
     open: Vec<Open>,
     /// What to know of how they were opened.
     pub notes: Vec<String>,
-    /// Addresses of these interfaces, with `any` of all.
-    pub addresses: Vec<IpAddr>,
     start: Time,
 }
 
@@ -122,6 +130,8 @@ struct Open {
     link: u16,
     snaplen: u32,
     filter: Option<String>,
+    /// Its addresses, with `any` all of the host; none where it shows others' packets, too.
+    addresses: Vec<IpAddr>,
 }
 
 /// Ends a capture.
@@ -146,15 +156,19 @@ impl Interfaces {
     /// An interface that is not there or not to be captured on, a filter that is none.
     pub fn open(asked: &Asked) -> Result<Self, InterfaceError> {
         let devices = list()?;
-        let mut this = Self { open: Vec::new(), notes: Vec::new(), addresses: Vec::new(), start: now() };
+        let mut this = Self { open: Vec::new(), notes: Vec::new(), start: now() };
         for name in &asked.interfaces {
             if name != ANY && !devices.iter().any(|d| d.name == *name) {
                 let known = devices.iter().map(|d| d.name.clone()).collect();
                 return Err(InterfaceError::Unknown(name.clone(), known));
             }
             let own = devices.iter().filter(|d| name == ANY || d.name == *name);
-            this.addresses.extend(own.flat_map(|d| d.addresses.iter().copied()));
-            let open = Open::new(name, asked, &mut this.notes)?;
+            let own = own.flat_map(|d| d.addresses.iter().copied()).filter(|a| !a.is_loopback());
+            let mut open = Open::new(name, asked, &mut this.notes)?;
+            // Nothing makes all interfaces promiscuous.
+            if name == ANY || !asked.promiscuous {
+                open.addresses = own.collect();
+            }
             this.open.push(open);
         }
         Ok(this)
@@ -166,7 +180,8 @@ impl Interfaces {
         section(&mut head);
         for open in &self.open {
             let filter = open.filter.as_deref();
-            interface(&mut head, &InterfaceHead { link: open.link, snaplen: open.snaplen, name: &open.name, filter });
+            let Open { link, snaplen, name, addresses, .. } = open;
+            interface(&mut head, &InterfaceHead { link: *link, snaplen: *snaplen, name, filter, addresses });
         }
         head
     }
@@ -179,6 +194,7 @@ impl Interfaces {
     pub fn start(self, halt: &Halt, keep: impl FnMut(&[u8]) + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
         let (send, batches) = bounded(IN_FLIGHT);
         let head = self.head();
+        let merge = (self.open.len() > 1).then(|| Merge::new(self.open.len()));
         for (number, open) in (0..).zip(self.open) {
             let worker = Worker {
                 number,
@@ -186,6 +202,8 @@ impl Interfaces {
                 halt: halt.clone(),
                 send: send.clone(),
                 batch: Vec::with_capacity(BATCH * 2),
+                until: self.start,
+                several: merge.is_some(),
                 packets: 0,
                 unhanded: 0,
                 totals: Totals::new(open.name == ANY),
@@ -193,7 +211,7 @@ impl Interfaces {
             };
             thread::Builder::new().name(format!("capture {number}")).spawn(move || worker.run(open.capture))?;
         }
-        Ok(Box::new(Handed { batches, held: Cursor::new(head), keep }))
+        Ok(Box::new(Handed { batches, held: Cursor::new(head), merge, keep }))
     }
 }
 
@@ -207,7 +225,7 @@ impl Open {
             .buffer_size(i32::try_from(asked.buffer).unwrap_or(i32::MAX))
             .promisc(asked.promiscuous)
             .timeout(WAIT)
-            .precision(Precision::Nano)
+            .precision(if NANO { Precision::Nano } else { Precision::Micro })
             .open()
             .map_err(other)?;
         if name == ANY {
@@ -216,7 +234,8 @@ impl Open {
         }
         let filter = Self::filter(name, &mut capture, asked, notes)?;
         let link = u16::try_from(capture.get_datalink().0).unwrap_or(u16::MAX);
-        Ok(Self { name: name.to_owned(), capture, link, snaplen: asked.snaplen, filter })
+        let (name, addresses) = (name.to_owned(), Vec::new());
+        Ok(Self { name, capture, link, snaplen: asked.snaplen, filter, addresses })
     }
 
     fn filter(
@@ -250,9 +269,24 @@ fn failed(name: &str, error: &pcap::Error) -> InterfaceError {
 
 /// Batches as they are read.
 struct Handed<K> {
-    batches: Receiver<Vec<u8>>,
+    batches: Receiver<Batch>,
     held: Cursor<Vec<u8>>,
+    /// Where there are several interfaces.
+    merge: Option<Merge>,
     keep: K,
+}
+
+impl<K> Handed<K> {
+    /// The next blocks; `None` where all interfaces have ended.
+    fn next(&mut self) -> Option<Vec<u8>> {
+        let Some(merge) = &mut self.merge else { return self.batches.recv().ok().map(|b| b.blocks) };
+        match self.batches.recv_timeout(AT_LATEST) {
+            Ok(batch) => merge.add(batch),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Some(merge.rest()).filter(|rest| !rest.is_empty()),
+        }
+        Some(merge.take(now().minus(HOLD)))
+    }
 }
 
 impl<K: FnMut(&[u8])> Read for Handed<K> {
@@ -262,10 +296,11 @@ impl<K: FnMut(&[u8])> Read for Handed<K> {
             if n > 0 || buf.is_empty() {
                 return Ok(n);
             }
-            // All interfaces have ended.
-            let Ok(batch) = self.batches.recv() else { return Ok(0) };
-            (self.keep)(&batch);
-            self.held = Cursor::new(batch);
+            let Some(blocks) = self.next() else { return Ok(0) };
+            if !blocks.is_empty() {
+                (self.keep)(&blocks);
+            }
+            self.held = Cursor::new(blocks);
         }
     }
 }
@@ -306,8 +341,12 @@ struct Worker {
     name: String,
     start: Time,
     halt: Halt,
-    send: Sender<Vec<u8>>,
+    send: Sender<Batch>,
     batch: Vec<u8>,
+    /// Nothing earlier than this will come.
+    until: Time,
+    /// Other interfaces wait for what this one says of time.
+    several: bool,
     /// Packets in the batch.
     packets: u64,
     unhanded: u64,
@@ -324,8 +363,10 @@ impl Worker {
                     let time = time(p.header.ts.tv_sec, p.header.ts.tv_usec);
                     packet(&mut self.batch, self.number, time, p.header.len, p.data);
                     self.packets += 1;
+                    self.until = self.until.max(time);
                 }
-                Err(pcap::Error::TimeoutExpired) => {}
+                // What came before libpcap began to wait would be here.
+                Err(pcap::Error::TimeoutExpired) => self.until = self.until.max(now().minus(LATE)),
                 // Gone for good: libpcap itself waits for interfaces that are merely down.
                 Err(_) => break,
             }
@@ -334,20 +375,27 @@ impl Worker {
                 reported = now;
                 self.report(&mut capture);
             }
-            if self.batch.len() >= BATCH || now - handed >= AT_LATEST && !self.batch.is_empty() {
+            let something = self.several || !self.batch.is_empty();
+            if self.batch.len() >= BATCH || now - handed >= AT_LATEST && something {
                 handed = now;
                 self.hand_over();
             }
         }
         self.hand_over();
         self.report(&mut capture);
-        let last = std::mem::take(&mut self.batch);
+        self.until = Time::from_nanos(i64::MAX);
+        let last = self.take();
         // Whoever reads has stopped.
         let _nobody_reads = self.send.send_timeout(last, AT_THE_END);
     }
 
+    fn take(&mut self) -> Batch {
+        let blocks = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH * 2));
+        Batch { interface: self.number as usize, blocks, until: self.until }
+    }
+
     fn hand_over(&mut self) {
-        let full = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH * 2));
+        let full = self.take();
         if self.send.try_send(full).is_err() {
             self.unhanded += self.packets;
         }
@@ -368,10 +416,11 @@ impl std::fmt::Debug for Worker {
     }
 }
 
-/// With [`Precision::Nano`] the fraction is in nanoseconds.
-fn time(secs: impl TryInto<i64>, nanos: impl TryInto<u32>) -> Time {
-    let parts = secs.try_into().ok().zip(nanos.try_into().ok());
-    parts.and_then(|(s, n)| Time::from_parts(s, n)).unwrap_or(Time::from_nanos(0))
+/// A packet's time; the fraction is in nanoseconds with [`Precision::Nano`], else in microseconds.
+fn time(secs: impl TryInto<i64>, fraction: impl TryInto<u32>) -> Time {
+    let parts = secs.try_into().ok().zip(fraction.try_into().ok());
+    let nanos = |n: u32| if NANO { n } else { n.saturating_mul(1000) };
+    parts.and_then(|(s, n)| Time::from_parts(s, nanos(n))).unwrap_or(Time::from_nanos(0))
 }
 
 /// This host's clock: the only one the library looks at, since a capture is where time comes from.

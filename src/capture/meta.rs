@@ -1,11 +1,15 @@
 //! What an input says about itself, in pieces that add up.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::clock::Resolution;
 use super::frame::{LinkType, Loss};
 use super::link_name;
-use super::pcapng::Statistics;
+use super::pcapng::{Interface, Statistics};
 use crate::base::{InputId, Known, Problem, ProblemKind, Span, Time, WireText};
 
 /// Statistics further than this after the last frame, or a start further than this before the first, are not believed.
@@ -54,6 +58,24 @@ pub struct InputMeta {
     pub(super) interfaces: BTreeMap<u32, InterfaceMeta>,
     pub(super) filters: BTreeSet<WireText>,
     pub(super) snaplen: Option<u32>,
+    pub(super) host: Option<CapturedHost>,
+}
+
+/// The host that captured, as far as the capture itself says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CapturedHost {
+    /// Addresses of the interfaces, sorted.
+    pub addresses: BTreeSet<IpAddr>,
+    /// Whether all interfaces of the host were captured on.
+    pub all_interfaces: bool,
+}
+
+impl CapturedHost {
+    /// Takes in what another interface says.
+    fn add(&mut self, other: &Self) {
+        self.addresses.extend(&other.addresses);
+        self.all_interfaces |= other.all_interfaces;
+    }
 }
 
 /// What is known of one interface.
@@ -106,7 +128,32 @@ impl InputMeta {
             interfaces: BTreeMap::new(),
             filters: BTreeSet::new(),
             snaplen: None,
+            host: None,
         }
+    }
+
+    /// Takes in what an interface is declared to be.
+    pub(super) fn add_interface(&mut self, interface: &Interface) {
+        self.add_snaplen(interface.snaplen);
+        interface.filter.iter().for_each(|f| self.add_filter(f));
+        if interface.addresses.is_empty() {
+            return;
+        }
+        let addresses = interface.addresses.iter().copied().collect();
+        self.merge_host(Some(CapturedHost { addresses, all_interfaces: interface.any }));
+    }
+
+    fn merge_host(&mut self, other: Option<CapturedHost>) {
+        match (&mut self.host, other) {
+            (Some(known), Some(other)) => known.add(&other),
+            (None, other) => self.host = other,
+            (Some(_), None) => {}
+        }
+    }
+
+    /// The host that captured, where an interface is described with addresses.
+    pub const fn host(&self) -> Option<&CapturedHost> {
+        self.host.as_ref()
     }
 
     pub(super) fn add_snaplen(&mut self, snaplen: u32) {
@@ -153,8 +200,8 @@ impl InputMeta {
         let fresh = Self::new(self.input, self.format);
         let mut interfaces = self.interfaces;
         interfaces.values_mut().for_each(|i| (i.packets, i.counted) = (0, 0));
-        let Self { packing, bytes, damaged_at, drops, further_drops, filters, snaplen, .. } = self;
-        Self { packing, bytes, damaged_at, drops, further_drops, filters, snaplen, interfaces, ..fresh }
+        let Self { packing, bytes, damaged_at, drops, further_drops, filters, snaplen, host, .. } = self;
+        Self { packing, bytes, damaged_at, drops, further_drops, filters, snaplen, host, interfaces, ..fresh }
     }
 
     /// Counts a frame that was handed on.
@@ -216,6 +263,7 @@ impl InputMeta {
         if let Some(snaplen) = later.snaplen {
             self.add_snaplen(snaplen);
         }
+        self.merge_host(later.host);
         for (id, i) in later.interfaces {
             self.interfaces.entry(id).or_default().append(&i);
         }

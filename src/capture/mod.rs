@@ -10,10 +10,12 @@ mod detect;
 mod event;
 mod file;
 mod frame;
-#[cfg(all(feature = "live", unix))]
+#[cfg(live_capture)]
 pub mod interfaces;
 mod linktype;
 mod live;
+#[cfg_attr(not(live_capture), allow(dead_code, reason = "only several interfaces are merged"))]
+mod merge;
 mod meta;
 mod order;
 mod packed;
@@ -33,7 +35,7 @@ pub use file::{CaptureFile, OpenError, OpenReason, saved_stream};
 pub use frame::{Frame, LinkType, Loss};
 pub use linktype::link_name;
 pub use live::Arrivals;
-pub use meta::InputMeta;
+pub use meta::{CapturedHost, InputMeta};
 pub use reader::Reader;
 pub use segment::{Context, SEGMENT_BYTES, SegmentReport, SegmentStart, segment_len};
 pub use source::Meter;

@@ -6,6 +6,8 @@
 //! ```
 //! Every multi-octet field is in the section's byte order, which the section header's magic tells.
 
+use std::net::IpAddr;
+
 use super::clock::Resolution;
 use super::frame::LinkType;
 use super::order::Order;
@@ -96,9 +98,18 @@ pub(crate) struct Interface {
     pub(crate) offset: i64,
     /// Its capture filter, where it is a string.
     pub(crate) filter: Option<WireText>,
+    /// Addresses of the host it is of, the first [`Interface::ADDRESSES`].
+    pub(crate) addresses: Vec<IpAddr>,
+    /// Whether it stands for all interfaces of a Linux host, as libpcap calls it.
+    pub(crate) any: bool,
 }
 
 impl Interface {
+    /// Addresses kept.
+    pub(crate) const ADDRESSES: usize = 64;
+    const NAME: u16 = 2;
+    const IPV4: u16 = 4;
+    const IPV6: u16 = 5;
     const FILTER: u16 = 11;
     const TSRESOL: u16 = 9;
     const TSOFFSET: u16 = 14;
@@ -111,6 +122,8 @@ impl Interface {
             resolution: Resolution::MICROS,
             offset: 0,
             filter: None,
+            addresses: Vec::new(),
+            any: false,
         };
         for (code, value) in Options::new(order, body.get(8..).unwrap_or(&[])) {
             match (code, value) {
@@ -118,10 +131,22 @@ impl Interface {
                 (Self::TSOFFSET, value) => this.offset = order.u64(value, 0).map_or(0, u64::cast_signed),
                 // Octet 0 says that a libpcap filter string follows; others are compiled programs.
                 (Self::FILTER, &[0, ref text @ ..]) => this.filter = Some(WireText::new(text)),
+                (Self::NAME, name) => this.any = name == b"any",
+                // An address with its mask, one with the length of its prefix.
+                (Self::IPV4, &[a, b, c, d, _, _, _, _]) => this.add(IpAddr::from([a, b, c, d])),
+                (Self::IPV6, &[ref address @ .., _]) => {
+                    <[u8; 16]>::try_from(address).map(IpAddr::from).into_iter().for_each(|a| this.add(a));
+                }
                 _ => {}
             }
         }
         Some(this)
+    }
+
+    fn add(&mut self, address: IpAddr) {
+        if self.addresses.len() < Self::ADDRESSES {
+            self.addresses.push(address);
+        }
     }
 }
 

@@ -112,8 +112,7 @@ impl Reader {
             }
             Format::Pcapng(section) => {
                 for i in &section.interfaces {
-                    meta.add_snaplen(i.snaplen);
-                    i.filter.iter().for_each(|f| meta.add_filter(f));
+                    meta.add_interface(i);
                     tallies.push(InterfaceMeta::default());
                 }
             }

@@ -3,6 +3,8 @@
 //!
 //! Little-endian, times in nanoseconds.
 
+use std::net::IpAddr;
+
 use super::pcapng::{HEAD, MIN_BLOCK, block};
 use crate::base::Time;
 
@@ -17,6 +19,8 @@ pub struct InterfaceHead<'a> {
     pub name: &'a str,
     /// Capture filter in libpcap's language.
     pub filter: Option<&'a str>,
+    /// Addresses of the host it is of; none where it captures others' packets.
+    pub addresses: &'a [IpAddr],
 }
 
 /// Counters of an interface since capturing began.
@@ -47,6 +51,13 @@ pub fn interface(out: &mut Vec<u8>, head: &InterfaceHead<'_>) {
         out.extend([0; 2]);
         out.extend(head.snaplen.to_le_bytes());
         option(out, 2, &[head.name.as_bytes()]);
+        for address in head.addresses {
+            // The whole address is the network: masks are nobody's business here.
+            match address {
+                IpAddr::V4(a) => option(out, 4, &[&a.octets(), &[255; 4]]),
+                IpAddr::V6(a) => option(out, 5, &[&a.octets(), &[128]]),
+            }
+        }
         option(out, 9, &[&[9]]);
         if let Some(filter) = head.filter {
             option(out, 11, &[&[0], filter.as_bytes()]);
@@ -133,7 +144,9 @@ mod tests {
         let (start, at) = (Time::from_nanos(1_700_000_000_000_000_001), Time::from_nanos(1_700_000_001_000_000_007));
         let mut bytes = Vec::new();
         section(&mut bytes);
-        interface(&mut bytes, &InterfaceHead { link: 1, snaplen: 512, name: "eth0", filter: Some("host 10.0.0.1") });
+        let addresses = ["10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()];
+        let filter = Some("host 10.0.0.1");
+        interface(&mut bytes, &InterfaceHead { link: 1, snaplen: 512, name: "any", filter, addresses: &addresses });
         for len in 0..9_u8 {
             packet(&mut bytes, 0, at, 60, &vec![len; usize::from(len)]);
         }
@@ -154,5 +167,7 @@ mod tests {
         assert_eq!((meta.loss().kernel, meta.loss().interface), (Known::Known(7), Known::Unknown));
         assert_eq!(meta.filter().map(|f| f.terminal()), Known::Known("host 10.0.0.1".to_owned()));
         assert_eq!(meta.snaplen(), Known::Known(512));
+        let host = meta.host().unwrap();
+        assert!(host.all_interfaces && host.addresses.iter().eq(&addresses), "{host:?}");
     }
 }

@@ -60,7 +60,7 @@ fn clock() -> String {
     format!("{} UTC{source}; {synchronised}", now.short())
 }
 
-#[cfg(all(feature = "live", unix))]
+#[cfg(live_capture)]
 fn capture(page: &mut Page) -> bool {
     use portwitness::capture::interfaces::{ANY, Asked, InterfaceError, Interfaces, list};
     page.row("libpcap", &library());
@@ -97,7 +97,7 @@ fn capture(page: &mut Page) -> bool {
     tried.is_ok()
 }
 
-#[cfg(not(all(feature = "live", unix)))]
+#[cfg(not(live_capture))]
 fn capture(page: &mut Page) -> bool {
     page.row("capture", "this program was built without live capture; it judges what other programs capture:");
     page.row("", "tcpdump -U -w - | portwitness watch --site site.toml -");
@@ -105,7 +105,7 @@ fn capture(page: &mut Page) -> bool {
 }
 
 /// How to allow it.
-#[cfg(all(feature = "live", unix))]
+#[cfg(live_capture)]
 fn grant() -> String {
     let program =
         std::env::current_exe().map_or_else(|_| "portwitness".to_owned(), |p| p.to_string_lossy().into_owned());
@@ -118,14 +118,14 @@ fn grant() -> String {
 }
 
 /// Its version stands in the name of the file that was loaded: libpcap.so.1.10.5.
-#[cfg(all(feature = "live", unix))]
+#[cfg(live_capture)]
 fn library() -> String {
     let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
     let file = maps.lines().filter_map(|l| l.split_whitespace().last()).find(|f| f.contains("libpcap"));
     file.unwrap_or("linked in; its version is not known here").to_owned()
 }
 
-#[cfg(all(feature = "live", target_os = "linux"))]
+#[cfg(all(live_capture, target_os = "linux"))]
 fn privileges() -> String {
     use rustix::thread::{CapabilitySet, capabilities};
     let user = rustix::process::geteuid().as_raw();
@@ -139,7 +139,7 @@ fn privileges() -> String {
     )
 }
 
-#[cfg(all(feature = "live", unix, not(target_os = "linux")))]
+#[cfg(all(live_capture, not(target_os = "linux")))]
 fn privileges() -> String {
     "as this user".to_owned()
 }

@@ -117,11 +117,15 @@ fn identity(path: &Path) -> PathBuf {
 }
 
 /// The first declared point that claims a file. A pattern is compared with the file's name, or, where it holds a slash, with
-/// the path as typed.
+/// the path as typed. On Windows a backslash is one, too, and names have no case.
 fn declared_place(path: &Path, points: &[PointDecl]) -> Option<String> {
-    let whole = path.to_string_lossy();
-    let name = path.file_name().map_or_else(|| whole.clone(), |n| n.to_string_lossy());
-    let claims = |pattern: &String| matches(pattern, if pattern.contains('/') { &whole } else { &name });
+    let alike = |text: &str| if cfg!(windows) { text.replace('\\', "/").to_lowercase() } else { text.to_owned() };
+    let whole = alike(&path.to_string_lossy());
+    let name = path.file_name().map_or_else(|| whole.clone(), |n| alike(&n.to_string_lossy()));
+    let claims = |pattern: &String| {
+        let pattern = alike(pattern);
+        matches(&pattern, if pattern.contains('/') { &whole } else { &name })
+    };
     points.iter().find(|p| p.captures.iter().any(claims)).map(|p| p.name.clone())
 }
 

@@ -33,14 +33,27 @@ struct Place {
 
 /// The style for standard output.
 pub(super) fn style(color: Color, verbose: bool) -> Style {
-    let terminal = io::stdout().is_terminal();
+    let terminal = io::stdout().is_terminal() && obeys_escapes();
     let columns = terminal.then(terminal_size::terminal_size).flatten().map(|(w, _)| w.0);
     Place { terminal, columns, var: |name| std::env::var_os(name) }.style(color, verbose)
 }
 
-/// Whether standard output is a terminal that can be drawn on.
+/// Whether standard output is a terminal that can be drawn on. A Windows console has no TERM.
 pub(super) fn is_screen() -> bool {
-    io::stdout().is_terminal() && std::env::var_os("TERM").is_some_and(|t| t != "dumb" && !t.is_empty())
+    let able = std::env::var_os("TERM").map_or(cfg!(windows), |t| t != "dumb" && !t.is_empty());
+    io::stdout().is_terminal() && able && obeys_escapes()
+}
+
+/// Whether a terminal obeys escape sequences. A Windows console has to be asked to, and old ones do not.
+#[cfg(windows)]
+fn obeys_escapes() -> bool {
+    ratatui::crossterm::ansi_support::supports_ansi()
+}
+
+/// Any other terminal does.
+#[cfg(not(windows))]
+const fn obeys_escapes() -> bool {
+    true
 }
 
 /// The style for a file: that of a pipe.

@@ -31,6 +31,18 @@ pub(super) struct Memory {
     max_memory: u64,
 }
 
+impl Memory {
+    /// The limits; flows among a site's hosts are the last to go without.
+    pub(super) fn limits(&self, site: Option<&Site>) -> Limits {
+        let mut protected = AddrSet::none();
+        if let Some(site) = site {
+            site.hosts.iter().flat_map(|h| &h.addrs).for_each(|a| protected.insert(*a));
+            site.role_nets.iter().for_each(|(_, net)| protected.insert_net(*net));
+        }
+        Limits { bytes: self.max_memory, protected: Arc::new(protected) }
+    }
+}
+
 /// Parses bytes with K, M, G or T for powers of 1024.
 fn size(text: &str) -> Result<u64, String> {
     let wrong = || format!("'{text}' is no size; expected a number with K, M, G or T, as 512M");
@@ -54,14 +66,9 @@ pub(super) fn how(threads: Option<NonZeroUsize>, hash: bool) -> How {
 }
 
 impl How {
-    /// The same, within so much memory, of which the flows among a site's hosts are the last to go without.
+    /// The same, within so much memory.
     pub(super) fn within(mut self, memory: &Memory, site: Option<&Site>) -> Self {
-        let mut protected = AddrSet::none();
-        if let Some(site) = site {
-            site.hosts.iter().flat_map(|h| &h.addrs).for_each(|a| protected.insert(*a));
-            site.role_nets.iter().for_each(|(_, net)| protected.insert_net(*net));
-        }
-        self.limits = Limits { bytes: memory.max_memory, protected: Arc::new(protected) };
+        self.limits = memory.limits(site);
         self
     }
 }
@@ -182,7 +189,7 @@ fn of_point(seen: &Observation) -> Vec<FlowRecord> {
         let direction = flow::orient(f, &PortSet::none());
         let attempt = flow::attempt(f, &direction, &pairs.context(seen, f, &direction, Known::Unknown));
         let state = flow::conn_state(f, direction.orig);
-        let after = verdict::after(f, &direction, &attempt, seen);
+        let after = verdict::after(f, &direction, &attempt, &|t| seen.open_after(t));
         flow_record(f, flow::id(f), direction, &attempt, after.as_ref(), state, &seen.inputs)
     };
     seen.flows.iter().map(record).collect()

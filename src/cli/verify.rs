@@ -1,7 +1,7 @@
 //! `portwitness verify`: captures, rules and a site in, a report out.
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use portwitness::base::{RunError, Time, visible};
@@ -141,7 +141,7 @@ pub(super) fn read_site(path: &Path, matrix: &Matrix) -> Result<Site, RunError> 
 
 /// Prints a report to standard output.
 pub(super) fn print(report: &Report, format: Format, style: &text::Style) -> Result<(), RunError> {
-    Out::new().write(|w| w.write_all(&rendered(report, format, style)?))
+    Out::new().write(|w| render(report, format, style, w))
 }
 
 /// Writes into a file what would be printed; `path` names it.
@@ -151,19 +151,17 @@ pub(super) fn write(
     style: &text::Style,
     (path, file): (&Path, &mut File),
 ) -> Result<(), RunError> {
-    let written = rendered(report, format, style).and_then(|bytes| file.write_all(&bytes));
+    let mut buffered = BufWriter::new(file);
+    let written = render(report, format, style, &mut buffered).and_then(|()| buffered.flush());
     written.map_err(|source| RunError::Io { path: path.to_owned(), doing: "write", source })
 }
 
-fn rendered(report: &Report, format: Format, style: &text::Style) -> std::io::Result<Vec<u8>> {
+/// JSON of very many flows is not put together before it is written.
+fn render(report: &Report, format: Format, style: &text::Style, to: &mut dyn Write) -> std::io::Result<()> {
     match format {
-        Format::Text => Ok(text::render(report, style).into_bytes()),
-        Format::Line => Ok((line::render(report) + "\n").into_bytes()),
-        Format::Json => {
-            let mut bytes = Vec::new();
-            json::write_report(report, &mut bytes)?;
-            Ok(bytes)
-        }
+        Format::Text => to.write_all(text::render(report, style).as_bytes()),
+        Format::Line => writeln!(to, "{}", line::render(report)),
+        Format::Json => json::write_report(report, to),
     }
 }
 

@@ -332,6 +332,11 @@ impl Hot {
         self.ways[from_b as usize].payload
     }
 
+    /// Whether plain packets changed anything that was not written into the body yet.
+    pub(crate) const fn is_dirty(&self) -> bool {
+        self.dirty
+    }
+
     /// Writes what plain packets changed into the body.
     pub(crate) fn flush(&mut self, body: &mut Body, input: InputId) {
         if !self.dirty {

@@ -1,6 +1,6 @@
 //! One observation point as far as its inputs were appended: what is finished into an observation, or saved.
 
-use crate::base::{InputId, Known, Problem, ProblemKind, Time};
+use crate::base::{InputId, Known, Problem, ProblemKind, Time, visible};
 use crate::capture::{InputMeta, OpenError};
 
 use super::groups::Group;
@@ -27,7 +27,7 @@ pub struct Collected {
 impl Collected {
     /// Notes an input of which nothing is read, and why.
     pub fn unreadable(&mut self, input: InputId, error: &OpenError) {
-        let shown = crate::base::WireText::new(error.name.as_bytes()).terminal();
+        let shown = visible(&error.name);
         let whole = error.to_string();
         let detail = whole.strip_prefix(&format!("cannot read {shown}: ")).unwrap_or(&whole).to_owned();
         self.problem(input, ProblemKind::InputUnreadable, detail, 1);
@@ -104,7 +104,7 @@ impl Collected {
     /// A capture that is part of both, by digest.
     fn given_before(&self, later: &Self) -> Option<String> {
         let known = |i: &&InputSummary| i.sha256 != Known::Unknown && self.inputs.iter().any(|o| o.sha256 == i.sha256);
-        later.inputs.iter().find(known).map(|i| crate::base::WireText::new(i.name.as_bytes()).terminal())
+        later.inputs.iter().find(known).map(|i| visible(&i.name).into_owned())
     }
 
     /// An input that is told and not judged. What is given twice is no harm where nothing else was given with it.
@@ -136,7 +136,7 @@ impl Collected {
 impl Observation {
     /// Makes holes of dated drops. The packet before them is the latest that is known of: the hole may so be longer than it was,
     /// never shorter.
-    fn add_drops(&mut self, drops: &[Time]) {
+    pub(super) fn add_drops(&mut self, drops: &[Time]) {
         if drops.is_empty() {
             return;
         }
@@ -154,7 +154,7 @@ impl Observation {
     }
 }
 
-fn summary(name: String, meta: &InputMeta) -> InputSummary {
+pub(super) fn summary(name: String, meta: &InputMeta) -> InputSummary {
     let loss = meta.loss();
     InputSummary {
         input: meta.input,
@@ -172,5 +172,6 @@ fn summary(name: String, meta: &InputMeta) -> InputSummary {
         snaplen: meta.snaplen(),
         cut_frames: meta.cut_frames,
         damaged_at: meta.damaged_at,
+        host: meta.host().cloned(),
     }
 }

@@ -17,9 +17,7 @@ impl Partial {
 
     /// As [`Self::finish`], on several threads. What comes out does not depend on how many there are.
     pub(super) fn finish_on(self, threads: usize, inputs: Vec<InputSummary>, mut holes: Vec<Hole>) -> Observation {
-        let mut problems = self.problems;
-        self.repeats.problems(&self.frames).into_iter().for_each(|p| problems.add(p));
-        self.store.shed_attempts().into_iter().for_each(|(at, n)| problems.add(attempts_counted(at, n)));
+        let mut problems = self.problems_so_far();
         let mut flows = Vec::new();
         for (mut some, orphans) in sealed(self.store.into_keys().collect(), threads) {
             orphans.iter().for_each(|q| problems.add(orphan(q)));
@@ -30,6 +28,14 @@ impl Partial {
         holes.sort_unstable();
         holes.dedup();
         Observation { inputs, flows, holes, evicted: 0, problems: problems.iter().collect() }
+    }
+
+    /// Problems but for those that come from resolving.
+    pub(super) fn problems_so_far(&self) -> Problems {
+        let mut problems = self.problems.clone();
+        self.repeats.problems(&self.frames).into_iter().for_each(|p| problems.add(p));
+        self.store.shed_attempts().into_iter().for_each(|(at, n)| problems.add(attempts_counted(at, n)));
+        problems
     }
 }
 
@@ -72,7 +78,7 @@ pub(super) fn attempts_counted(at: Stamp, n: u64) -> Problem {
     problem(ProblemKind::AttemptsCounted, String::new(), at, n)
 }
 
-fn number(flows: &mut [Flow]) {
+pub(super) fn number(flows: &mut [Flow]) {
     flows.sort_by_key(|f| f.first);
     (1..).zip(flows).for_each(|(n, flow)| flow.ordinal = n);
 }
@@ -81,13 +87,13 @@ fn problem(kind: ProblemKind, detail: String, at: Stamp, count: u64) -> Problem 
     Problem { input: at.at.input, kind, detail, offset: None, frame: Some(at.at.frame), count }
 }
 
-fn orphan(q: &Quote) -> Problem {
+pub(super) fn orphan(q: &Quote) -> Problem {
     let version = if q.v6 { "ICMPv6" } else { "ICMP" };
     problem(ProblemKind::OrphanIcmp, format!("{version} {}/{}", q.ty, q.code), q.at, q.count)
 }
 
 /// Gives later fragments to the newest instance that had begun when their first one was seen.
-fn attach(flows: &mut [Flow], problems: &mut Problems, resolved: Resolved) {
+pub(super) fn attach(flows: &mut [Flow], problems: &mut Problems, resolved: Resolved) {
     let mut wanted: BTreeMap<FlowKey, Vec<(Side, Stamp, u64)>> = BTreeMap::new();
     for (key, side, at, n) in resolved.attached {
         wanted.entry(key).or_default().push((side, at, n));

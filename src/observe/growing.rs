@@ -5,9 +5,10 @@
 use crate::base::Time;
 use crate::capture::{Event, InputMeta};
 
-use super::collected::Collected;
+use super::collected::{Collected, summary};
 use super::groups::{Source, groups};
 use super::limits::Limits;
+use super::looks::{Changes, Looks};
 use super::model::Observation;
 use super::partial::Partial;
 use super::workers::Stretch;
@@ -16,15 +17,23 @@ use super::workers::Stretch;
 #[derive(Clone, Debug)]
 pub struct Growing {
     name: String,
+    limits: Limits,
     partial: Partial,
     span: Option<(Time, Time)>,
     events: u64,
+    looks: Looks,
 }
 
 impl Growing {
     /// An input of which nothing was read yet, with the name it has in a report.
     pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), partial: Partial::default(), span: None, events: 0 }
+        Self::within(name, &Limits::default())
+    }
+
+    /// As [`Growing::new`], within limits of memory.
+    pub fn within(name: &str, limits: &Limits) -> Self {
+        let partial = Partial::within(limits);
+        Self { name: name.to_owned(), limits: limits.clone(), partial, span: None, events: 0, looks: Looks::default() }
     }
 
     /// Takes in the next frame or problem.
@@ -50,12 +59,29 @@ impl Growing {
         self.clone().finish(meta)
     }
 
+    /// Brings an observation up to what was seen so far, and says what changed. `seen` must be what the look before left, an
+    /// empty one at first. What that costs follows what changed; only where attempts are let go at the end for want of memory,
+    /// everything is copied, since which ones they are depends on all.
+    pub fn look(&mut self, meta: InputMeta, seen: &mut Observation) -> Changes {
+        if self.partial.store.len() >= self.limits.fold() {
+            self.looks = Looks::default();
+            *seen = self.seen(meta);
+            seen.flows.shrink_to_fit();
+            return Changes::All;
+        }
+        self.partial.set_frames(meta.input, meta.packets);
+        let changes = self.looks.look(&mut self.partial, seen, meta.problems());
+        seen.inputs = vec![summary(self.name.clone(), &meta)];
+        seen.holes.clear();
+        seen.add_drops(&meta.drops.iter().map(|d| d.0).collect::<Vec<_>>());
+        changes
+    }
+
     /// What was seen: nothing more will come.
     pub fn finish(self, meta: InputMeta) -> Observation {
-        let Self { name, mut partial, span, .. } = self;
+        let Self { name, limits, mut partial, span, .. } = self;
         partial.set_frames(meta.input, meta.packets);
-        let limits = Limits::default();
-        let mut point = Collected::default();
+        let mut point = Collected::within(&limits);
         let source = Source { name, file: None, stretch: Stretch { partial, meta, span } };
         groups(vec![source]).into_iter().for_each(|group| point.group(group, &limits));
         point.finish()

@@ -27,6 +27,13 @@ impl Limits {
     /// The usual limit.
     pub const BYTES: u64 = 1 << 30;
 
+    /// The same for a program that takes so many bytes for other things, at most half of all, and keeps flows in so many forms
+    /// beside each other.
+    #[must_use]
+    pub fn shared(self, other: u64, forms: u64) -> Self {
+        Self { bytes: (self.bytes - other.min(self.bytes / 2)) / forms.max(1), ..self }
+    }
+
     /// Flows held at most.
     pub(super) fn flows(&self) -> usize {
         usize::try_from(self.bytes / FLOW).unwrap_or(usize::MAX).max(1024)

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::base::{InputId, Known, Problem, Span, Time};
+use crate::capture::CapturedHost;
 use crate::flow::Flow;
 
 /// One input of an observation point, as far as it was read.
@@ -38,6 +39,8 @@ pub struct InputSummary {
     pub cut_frames: u64,
     /// Byte offset at which a damaged file stopped being readable.
     pub damaged_at: Option<u64>,
+    /// The host that captured, where the input says so.
+    pub host: Option<CapturedHost>,
 }
 
 impl InputSummary {
@@ -59,12 +62,13 @@ impl InputSummary {
             snaplen: Known::Unknown,
             cut_frames: 0,
             damaged_at: None,
+            host: None,
         }
     }
 }
 
 /// Everything seen at one observation point. Holds no payload.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Observation {
     /// Inputs, in order.
     pub inputs: Vec<InputSummary>,

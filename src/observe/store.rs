@@ -21,6 +21,8 @@ struct Entry {
     key: FlowKey,
     /// Number of its hot record, or [`COLD`].
     hot: u32,
+    /// Whether something was added since [`Store::changed`] was asked.
+    changed: bool,
     pieces: Pieces,
 }
 
@@ -38,6 +40,8 @@ pub(super) struct Store {
     shed_at: (usize, usize),
     /// Attempts let go: the first moment and how many.
     shed: Option<(Stamp, u64)>,
+    /// How often entries got other places.
+    renumbered: u64,
 }
 
 impl Default for Store {
@@ -57,6 +61,7 @@ impl Store {
             limits: Limits::default(),
             shed_at: (0, 0),
             shed: None,
+            renumbered: 0,
         }
     }
 
@@ -160,6 +165,7 @@ impl Store {
         };
         let Self { entries, warm, pieces, .. } = self;
         let entry = entries.get_mut(place)?;
+        entry.changed = true;
         if let (Some(hot), Some(input)) = (warm.records.get_mut(entry.hot as usize), warm.input)
             && let Some(body) = entry.pieces.newest_body()
         {
@@ -224,7 +230,50 @@ impl Store {
     /// The pieces of a key that was met.
     pub(super) fn pieces_of(&mut self, key: &FlowKey) -> Option<&mut Pieces> {
         let place = self.find(key, self.hash(key))?;
-        self.entries.get_mut(place).map(|e| &mut e.pieces)
+        let entry = self.entries.get_mut(place)?;
+        entry.changed = true;
+        Some(&mut entry.pieces)
+    }
+
+    /// Has a key told as changed.
+    pub(super) fn touch(&mut self, key: &FlowKey) {
+        let _same = self.pieces_of(key);
+    }
+
+    /// Has all keys told as changed.
+    pub(super) fn touch_all(&mut self) {
+        self.entries.iter_mut().for_each(|e| e.changed = true);
+    }
+
+    /// Calls `with` for every key that changed since this was asked last, in order of first sight. What is kept apart for speed
+    /// is written back where there is some, and the short way stays open.
+    pub(super) fn changed(&mut self, mut with: impl FnMut(usize, &FlowKey, &Pieces)) {
+        let Self { entries, warm: Warm { records, firsts, input, .. }, .. } = self;
+        if let Some(input) = *input {
+            for (number, hot) in records.iter_mut().enumerate().filter(|(_, hot)| hot.is_dirty()) {
+                let Some(entry) = entries.get_mut(hot.place as usize) else { continue };
+                entry.changed = true;
+                if let Some(body) = entry.pieces.newest_body() {
+                    firsts.drain(number, body, prefix_cap(&entry.key));
+                    hot.flush(body, input);
+                }
+            }
+            firsts.clear();
+        }
+        for (place, entry) in entries.iter_mut().enumerate().filter(|(_, e)| e.changed) {
+            entry.changed = false;
+            with(place, &entry.key, &entry.pieces);
+        }
+    }
+
+    /// How many keys there are.
+    pub(super) const fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// How often keys got other places.
+    pub(super) const fn renumbered(&self) -> u64 {
+        self.renumbered
     }
 
     fn find(&self, key: &FlowKey, hash: u64) -> Option<usize> {
@@ -235,7 +284,7 @@ impl Store {
     fn insert(&mut self, key: FlowKey, hash: u64, pieces: Pieces) -> usize {
         let Self { index, entries, seeds, .. } = self;
         let place = entries.len();
-        entries.push(Entry { key, hot: COLD, pieces });
+        entries.push(Entry { key, hot: COLD, changed: true, pieces });
         let rehash = |&n: &u32| entries.get(n as usize).map_or(0, |e| seeds.key(&e.key));
         index.insert_unique(hash, u32::try_from(place).unwrap_or(COLD), rehash);
         place
@@ -332,6 +381,7 @@ impl Store {
 
     /// Builds the index anew.
     fn renumber(&mut self) {
+        self.renumbered += 1;
         let Self { index, entries, seeds, warm, .. } = self;
         index.clear();
         for (place, entry) in (0..).zip(&*entries) {

@@ -58,7 +58,8 @@ fn all_findings(report: &Report) -> Vec<String> {
         let of = report.requirements.iter().filter(move |r| r.outcome == outcome);
         of.map(move |r| format!("{}: {}", outcome.words(), requirement(report, r)))
     };
-    let unexpected = report.flows.iter().filter(|f| f.class == Some(Class::Unexpected));
+    let unexpected =
+        report.flows.iter().map(AsRef::as_ref).filter(|f: &&FlowRecord| f.class == Some(Class::Unexpected));
     let failing = unexpected.filter(|f| f.unexpected.is_some_and(|k| k.fails()));
     let mut all: Vec<String> = requirements(Outcome::Blocked).chain(requirements(Outcome::Missing)).collect();
     all.extend(failing.map(flow));

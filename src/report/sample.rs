@@ -198,7 +198,7 @@ pub(super) fn pass() -> Report {
     let none =
         requirement("image.iscsi", &["tgt01 (10.77.1.20)"], "mnt01 (10.77.0.12)", "tcp/3260", Outcome::NotApplicable);
     report.requirements.push(none);
-    report.flows = vec![flow("1:ssh=.1", ("mnt01", "10.77.0.12", 50022), ("lin01", "10.77.1.22", 22), 7)];
+    report.flows = vec![flow("1:ssh=.1", ("mnt01", "10.77.0.12", 50022), ("lin01", "10.77.1.22", 22), 7).into()];
     report
 }
 
@@ -245,7 +245,7 @@ pub(super) fn blocked() -> Report {
     let deploy =
         requirement("image.rpc-deploy", &["con01 (10.77.0.10)"], "tgt01 (10.77.1.20)", "tcp/135", Outcome::Satisfied);
     report.requirements = vec![deploy, rpc, runtime];
-    report.flows = blocked_flows();
+    report.flows = blocked_flows().into_iter().map(Into::into).collect();
     report.classes.unexpected = 1;
     report.captures[0].problems = vec![Problem {
         input: InputId(0),

@@ -5,6 +5,7 @@ use super::expand::expand;
 use super::hidden;
 use super::joined::Joined;
 use super::judged::Judged;
+use super::memo::{Memo, Recall};
 use super::places::{How, Link, Places};
 use super::points::PointView;
 use super::presence::{Evidence, Timing};
@@ -17,11 +18,11 @@ use super::sound::{Ground, unseen_bytes};
 use super::summary;
 use super::who::Who;
 use super::{Case, disagree, exposure, mapper};
+use std::cell::OnceCell;
 use std::net::SocketAddr;
 
 use crate::base::{Known, PortSet, ProblemKind, Span, Time};
 use crate::matrix::RuleSet;
-use crate::observe::PairIndex;
 use crate::report::{
     Capture, Class, ClassCounts, ClockOffset, Connection, FlowRecord, HostUsed, InferredRole, LossUsed, MatchedBy,
     MatrixUsed, Point, Report, SCHEMA, SeenAlso, SetUsed, SiteUsed, Tool,
@@ -29,14 +30,21 @@ use crate::report::{
 use crate::site::Site;
 
 /// Judges a case with a given or inferred site.
-pub(super) fn judge(case: &Case<'_>, site: &Site, ports: &PortSet, inferred: Option<Vec<InferredRole>>) -> Report {
+pub(super) fn judge(
+    case: &Case<'_>,
+    site: &Site,
+    ports: &PortSet,
+    inferred: Option<Vec<InferredRole>>,
+    memo: Option<&mut Memo>,
+) -> Report {
     let who = Who::new(site);
     let places = Places::new(&who, case.points);
     let last = |(i, p): (usize, &super::PointSeen)| Some(places.common(i, p.observation.last()?).0);
     let at = case.points.iter().enumerate().filter_map(last).max();
     let rules = Rules::new(case.matrix, site, at);
     let points: Vec<PointView<'_>> = case.points.iter().map(|p| PointView::new(&who, p)).collect();
-    let (seen, unrelated) = look(&who, &rules, ports, &points, &places, at);
+    let recall = memo.map(|m| m.recall(case, site, at));
+    let (seen, unrelated) = look(&who, &rules, (ports, at), &points, &places, recall);
     let joined = Joined::new(&seen);
     let settled = settle(site, &rules, &points, (&places, &joined), &seen, inferred.is_some());
     let refused = disagree::refused(&seen);
@@ -61,18 +69,22 @@ pub(super) fn judge(case: &Case<'_>, site: &Site, ports: &PortSet, inferred: Opt
 fn look<'a>(
     who: &Who<'a>,
     rules: &Rules<'a>,
-    ports: &PortSet,
+    (ports, at): (&PortSet, Option<Time>),
     points: &[PointView<'a>],
     places: &Places,
-    at: Option<Time>,
+    mut recall: Option<Recall<'_>>,
 ) -> (Vec<Seen<'a>>, u64) {
     let (mut seen, mut unrelated) = (Vec::new(), 0u64);
     let classifier = Classifier { site: who.site(), rules, at };
     for (index, point) in points.iter().enumerate() {
-        let pairs = PairIndex::new(point.observation);
+        let pairs = OnceCell::new();
         let lens = Lens { who, classifier: &classifier, ports, point, index, pairs: &pairs, places };
         for (i, flow) in point.observation.flows.iter().enumerate() {
-            match lens.look(i, flow) {
+            let found = match &mut recall {
+                Some(recall) => recall.look(&lens, i, flow),
+                None => lens.look(i, flow),
+            };
+            match found {
                 Some(s) => seen.push(s),
                 None => unrelated += 1,
             }
@@ -160,7 +172,7 @@ fn report(j: &Judged<'_, '_>, inferred_roles: Vec<InferredRole>) -> Report {
         requirements: j.settled.iter().map(|s| requirement(j, s)).collect(),
         disagreements: disagree::disagreements(j),
         endpoint_mapper: mapper::story(j),
-        flows: j.seen.iter().filter(|s| s.class.class != Class::Unrelated).map(|s| record(j, s)).collect(),
+        flows: j.seen.iter().filter(|s| s.class.class != Class::Unrelated).map(|s| s.record(|| record(j, s))).collect(),
         classes: j.classes,
         coverage: exposure::coverage(j.rules, j.settled),
         exposure: exposure::exposure(j.rules, j.site, j.seen),

@@ -19,6 +19,7 @@ mod infer;
 mod joined;
 mod judged;
 mod mapper;
+mod memo;
 mod path;
 mod places;
 mod points;
@@ -36,6 +37,7 @@ mod words;
 
 pub use asked::{Asked, asked};
 pub use draft::{Draft, draft_site, where_to_look};
+pub use memo::Memo;
 pub use record::{after, flow_record};
 
 use crate::matrix::Matrix;
@@ -78,12 +80,22 @@ pub struct Case<'a> {
 
 /// Judges a case.
 pub fn judge(case: &Case<'_>) -> Report {
+    judged(case, None)
+}
+
+/// Judges a case of one point that was judged before and has grown. The memo must have been told what changed since, and be used
+/// with the same matrix and options; the report is the one that [`judge`] gives.
+pub fn judge_again(case: &Case<'_>, memo: &mut Memo) -> Report {
+    judged(case, Some(memo))
+}
+
+fn judged(case: &Case<'_>, memo: Option<&mut Memo>) -> Report {
     let ports = case.matrix.service_ports();
     match case.site {
-        Some(site) => assemble::judge(case, site, &ports, None),
+        Some(site) => assemble::judge(case, site, &ports, None, memo),
         None => {
             let (site, roles) = infer::infer(case.points, &ports);
-            assemble::judge(case, &site, &ports, Some(roles))
+            assemble::judge(case, &site, &ports, Some(roles), memo)
         }
     }
 }

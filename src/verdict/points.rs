@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use super::PointSeen;
 use super::who::Who;
 use crate::base::{Proto, Time};
+use crate::capture::CapturedHost;
 use crate::flow::{Flow, Side};
 use crate::observe::Observation;
 use crate::site::{HostId, Place, PointDecl, Site};
@@ -82,11 +83,20 @@ impl<'a> PointView<'a> {
                 declared = vec![one];
             }
         }
-        if declared.is_empty() {
-            view.infer(site);
-        } else {
-            declared.iter().for_each(|d| view.declare(d));
-            view.name = declared.iter().map(|d| d.name.as_str()).collect::<Vec<_>>().join(", ");
+        let (hosts, all) = captured_by(who, observation);
+        match declared.is_empty() {
+            true if hosts.is_empty() => view.infer(site),
+            true => {
+                (view.hosts, view.complete) = (hosts, all);
+                let labels = view.hosts.iter().filter_map(|&h| site.host(h)).map(|h| h.label.as_str());
+                view.name = labels.collect::<Vec<_>>().join(", ");
+            }
+            false => {
+                declared.iter().for_each(|d| view.declare(d));
+                view.name = declared.iter().map(|d| d.name.as_str()).collect::<Vec<_>>().join(", ");
+                // Where it was declared to be; on all interfaces of the host nothing of it is missed.
+                view.complete |= all && !view.mirror && view.hosts.is_subset(&hosts);
+            }
         }
         view
     }
@@ -198,6 +208,14 @@ impl<'a> PointView<'a> {
     pub(super) fn span(&self) -> Option<(Time, Time)> {
         Some((self.observation.first()?, self.observation.last()?))
     }
+}
+
+/// The hosts whose interfaces its captures say they were taken on, and whether on all interfaces; none where one does not say.
+fn captured_by(who: &Who<'_>, seen: &Observation) -> (BTreeSet<HostId>, bool) {
+    let said: Option<Vec<&CapturedHost>> = seen.inputs.iter().map(|i| i.host.as_ref()).collect();
+    let said = said.unwrap_or_default();
+    let hosts = said.iter().flat_map(|h| &h.addresses).filter_map(|a| who.host(*a)).collect();
+    (hosts, !said.is_empty() && said.iter().all(|h| h.all_interfaces))
 }
 
 /// Declarations that a point answers to: by name; without a name, those that claim no files of their own.

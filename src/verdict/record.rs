@@ -2,9 +2,9 @@
 
 use super::words;
 use crate::app::Speaks;
-use crate::base::Proto;
+use crate::base::{Proto, Span, Time};
 use crate::flow::{self, After, Attempt, Break, ConnState, EndPoint, Flow, FlowId, Method, Orientation, Outcome, Side};
-use crate::observe::{InputSummary, Observation};
+use crate::observe::InputSummary;
 use crate::report::{AfterRecord, AppRecord, Direction, EndRecord, FlowRecord, RefusalRecord, Teller, TunnelRecord};
 
 /// Facts of a flow as a record, without roles and class.
@@ -58,10 +58,10 @@ pub fn flow_record(
     }
 }
 
-/// How an established TCP connection broke.
-pub fn after(flow: &Flow, direction: &Orientation, attempt: &Attempt, seen: &Observation) -> Option<After> {
+/// How an established TCP connection broke. `open`: how long the capture went on without a hole after a moment.
+pub fn after(flow: &Flow, direction: &Orientation, attempt: &Attempt, open: &dyn Fn(Time) -> Span) -> Option<After> {
     let established = flow.key.proto == Proto::Tcp && attempt.outcome == Outcome::Established;
-    established.then(|| flow::after(flow, direction, &|t| seen.open_after(t))).flatten()
+    established.then(|| flow::after(flow, direction, open)).flatten()
 }
 
 fn broken(flow: &Flow, direction: Orientation, a: &After) -> AfterRecord {

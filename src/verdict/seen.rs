@@ -1,18 +1,21 @@
 //! Flows as the judge sees them: oriented, with hosts and roles.
 
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
 
 use super::classify::{Classed, Classifier};
 use super::places::Places;
 use super::points::PointView;
 use super::who::{Peer, Who};
-use crate::base::{Known, PortSet, Proto, Stamp, Time};
+use crate::base::{Known, PortSet, Proto, Span, Stamp, Time};
 use crate::flow::Outcome as Tried;
-use crate::flow::{self, After, Attempt, Break, ConnState, Flow, FlowId, Method, Orientation};
+use crate::flow::{self, After, Attempt, AttemptContext, Break, ConnState, Flow, FlowId, Method, Orientation};
 use crate::matrix::Role;
 use crate::observe::PairIndex;
-use crate::report::{Cause, Class, UnexpectedKind};
+use crate::report::{Cause, Class, FlowRecord, UnexpectedKind};
 use crate::site::HostId;
 
 /// One flow at one point.
@@ -25,6 +28,12 @@ pub(super) struct Seen<'a> {
     shift: i64,
     /// The connection it is, where another point saw it as well.
     pub(super) connection: Option<usize>,
+    facts: Arc<Facts>,
+}
+
+/// What was worked out of a flow: the same from look to look where a capture grows and the flow did not ([`super::memo`]).
+#[derive(Debug)]
+pub(super) struct Facts {
     pub(super) id: FlowId,
     pub(super) direction: Orientation,
     pub(super) attempt: Attempt,
@@ -38,6 +47,26 @@ pub(super) struct Seen<'a> {
     pub(super) orig_roles: BTreeSet<Role>,
     pub(super) resp_roles: BTreeSet<Role>,
     pub(super) class: Classed,
+    /// What the attempt and the rest rest on besides the flow.
+    pub(super) ground: Ground,
+    /// As the report has it, once it was asked for.
+    record: OnceLock<Arc<FlowRecord>>,
+}
+
+/// What of the capture as a whole was asked for to work out a flow, and what the answers were.
+#[derive(Debug)]
+pub(super) struct Ground {
+    pub(super) context: AttemptContext,
+    /// How long the capture was open after these moments.
+    pub(super) open: Vec<(Time, Span)>,
+}
+
+impl Deref for Seen<'_> {
+    type Target = Facts;
+
+    fn deref(&self) -> &Facts {
+        &self.facts
+    }
 }
 
 /// What a flow says of the service it asked for.
@@ -60,7 +89,8 @@ pub(super) struct Lens<'a, 'p> {
     pub(super) ports: &'p PortSet,
     pub(super) point: &'p PointView<'a>,
     pub(super) index: usize,
-    pub(super) pairs: &'p PairIndex,
+    /// Made where something asks for it.
+    pub(super) pairs: &'p OnceCell<PairIndex>,
     pub(super) places: &'p Places,
 }
 
@@ -89,29 +119,51 @@ impl<'a> Lens<'a, '_> {
         Some(if turned.explained() < first.explained() { turned } else { first })
     }
 
+    /// The flow of an index with what was worked out of it before.
+    pub(super) fn again(&self, index: usize, flow: &'a Flow, facts: Arc<Facts>) -> Seen<'a> {
+        let (shift, connection) = (self.shift(flow), self.places.connection((self.index, index)));
+        Seen { flow, point: self.index, shift, connection, facts }
+    }
+
+    /// What judging a flow's attempt needs of the whole capture.
+    pub(super) fn context(&self, flow: &Flow, direction: &Orientation, orig: Option<HostId>) -> AttemptContext {
+        let at_originator = Known::Known(self.point.is_at(orig));
+        let pairs = self.pairs.get_or_init(|| PairIndex::new(self.point.observation));
+        pairs.context(self.point.observation, flow, direction, at_originator)
+    }
+
+    fn shift(&self, flow: &Flow) -> i64 {
+        let began = flow.first.time;
+        self.places.common(self.index, began).0.as_nanos().saturating_sub(began.as_nanos())
+    }
+
     fn classified(&self, flow: &'a Flow, direction: Orientation, place: Place) -> Seen<'a> {
         let mut seen = self.seen(flow, direction, place);
-        seen.class = self.classifier.classify(&seen);
+        let class = self.classifier.classify(&seen);
+        // Nobody else has it yet.
+        if let Some(facts) = Arc::get_mut(&mut seen.facts) {
+            facts.class = class;
+        }
         seen
     }
 
     fn seen(&self, flow: &'a Flow, direction: Orientation, place: Place) -> Seen<'a> {
         let (orig, resp) = (direction.orig, direction.orig.other());
         let (o, r) = (*orig.of(&place.addrs), *resp.of(&place.addrs));
-        let began = flow.first.time;
-        let common = self.places.common(self.index, began).0;
         let orig_host = self.who.host(o);
-        let at_originator = Known::Known(self.point.is_at(orig_host));
-        let context = self.pairs.context(self.point.observation, flow, &direction, at_originator);
+        let context = self.context(flow, &direction, orig_host);
         let attempt = flow::attempt(flow, &direction, &context);
-        Seen {
-            flow,
-            point: self.index,
-            shift: common.as_nanos().saturating_sub(began.as_nanos()),
-            connection: place.connection,
+        let asked = RefCell::new(Vec::new());
+        let open = |t| {
+            let open = self.point.observation.open_after(t);
+            asked.borrow_mut().push((t, open));
+            open
+        };
+        let after = super::record::after(flow, &direction, &attempt, &open);
+        let facts = Facts {
             id: flow::id(flow),
             direction,
-            after: super::record::after(flow, &direction, &attempt, self.point.observation),
+            after,
             attempt,
             state: flow::conn_state(flow, orig),
             orig_host,
@@ -120,13 +172,26 @@ impl<'a> Lens<'a, '_> {
             orig_roles: self.who.roles(o),
             resp_roles: self.who.roles(r),
             class: Classed::unrelated(),
-        }
+            ground: Ground { context, open: asked.into_inner() },
+            record: OnceLock::new(),
+        };
+        Seen { flow, point: self.index, shift: self.shift(flow), connection: place.connection, facts: Arc::new(facts) }
     }
 }
 
 impl Seen<'_> {
+    /// What was worked out of it, to be kept.
+    pub(super) fn facts(&self) -> Arc<Facts> {
+        Arc::clone(&self.facts)
+    }
+
+    /// As the report has it; `make` is asked once.
+    pub(super) fn record(&self, make: impl FnOnce() -> FlowRecord) -> Arc<FlowRecord> {
+        Arc::clone(self.record.get_or_init(|| Arc::new(make())))
+    }
+
     /// Responder's port.
-    pub(super) const fn port(&self) -> u16 {
+    pub(super) fn port(&self) -> u16 {
         self.flow.point(self.direction.orig.other()).port
     }
 
@@ -151,7 +216,7 @@ impl Seen<'_> {
     }
 
     /// How well a classification explains it; lower is better.
-    pub(super) const fn explained(&self) -> u8 {
+    pub(super) fn explained(&self) -> u8 {
         match (self.class.class, self.class.unexpected) {
             (Class::Unexpected, Some(UnexpectedKind::ConditionOff)) => 1,
             (Class::Unexpected, _) => 2,
@@ -172,7 +237,7 @@ impl Seen<'_> {
     }
 
     /// Whether the originator is known for sure.
-    pub(super) const fn certain(&self) -> bool {
+    pub(super) fn certain(&self) -> bool {
         self.direction.certain
     }
 

@@ -74,8 +74,8 @@ impl Ledger {
         let mut now = BTreeSet::new();
         let (mut told, mut further) = (0, 0);
         for f in report.flows.iter().filter(|f| f.class == Some(Class::Unexpected)) {
-            now.insert(&f.id);
             if self.unexpected.contains(&f.id) {
+                now.insert(&f.id);
                 continue;
             }
             if told == FLOWS_AT_ONCE || self.unexpected.len() >= FLOWS_KEPT {
@@ -83,6 +83,7 @@ impl Ledger {
                 continue;
             }
             if let Some(event) = unexpected(at, f) {
+                now.insert(&f.id);
                 self.unexpected.insert(f.id.clone());
                 events.push(Event::Unexpected(event));
                 told += 1;

@@ -77,6 +77,7 @@ impl World {
             snaplen: Known::Unknown,
             cut_frames: 0,
             damaged_at: None,
+            host: None,
         };
         let observation = Observation { inputs: vec![], flows: vec![], holes: vec![], evicted: 0, problems: vec![] };
         Self { flows: vec![], input, observation, frame: 0 }

@@ -50,6 +50,11 @@ impl Running {
         &self.name
     }
 
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What the program has written so far.
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
@@ -72,9 +77,13 @@ impl Running {
 
     /// Asks the program to finish as Ctrl-C would.
     pub(crate) fn interrupt(&self) -> Result<()> {
+        self.signal(rustix::process::Signal::INT)
+    }
+
+    /// Sends the program a signal.
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) -> Result<()> {
         let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::INT)
-            .context(format!("cannot interrupt {}", self.name))
+        rustix::process::kill_process(pid, signal).context(format!("cannot signal {}", self.name))
     }
 
     /// Waits until `ready` holds, and fails early when the program has died.

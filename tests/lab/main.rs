@@ -15,6 +15,7 @@ mod hosts;
 mod iscsi;
 mod judge;
 mod lab;
+mod live;
 mod net;
 mod peer;
 mod play;

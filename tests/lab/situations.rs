@@ -8,6 +8,7 @@ use crate::expect::{Facts, View};
 use crate::failure::{Context, Failure, Result};
 use crate::hosts::Place;
 use crate::lab::{Lab, Recording};
+use crate::live::Live;
 use crate::seal::sealed;
 use crate::situation::{self, Situation};
 use crate::story::{End, MAPPED, Story};
@@ -50,8 +51,10 @@ fn run(situation: &Situation, work: &Path) -> Result<()> {
     let story = Story::of(&scenario, &blocks);
     let mut lab = Lab::up((situation.topology)(), situation.cast, &scenario.restore, &blocks, work)?;
     lab.capture(&judge::places(situation))?;
+    let live = Live::start(situation, work)?;
     let up = began.elapsed();
     let recording = lab.play(&scenario)?;
+    let watched = live.hold(&recording);
     let played = began.elapsed();
     // Seen with --nocapture, and when the test fails.
     let _ = writeln!(std::io::stdout(), "\n{}", recording.log);
@@ -62,6 +65,7 @@ fn run(situation: &Situation, work: &Path) -> Result<()> {
     for place in judge::places(situation) {
         second_opinion(situation, &story, place, &recording).map_err(|e| lab.explain(e))?;
     }
+    watched.map_err(|e| lab.explain(e))?;
     record::keep(situation, &recording)?;
     let judged = judge::hold(situation, &recording);
     let (file, all) = (situation.file, began.elapsed());

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+pub(crate) mod watching;
+
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -70,6 +72,19 @@ impl Pcap {
         frame.extend(ack.to_be_bytes());
         frame.extend([0x50, flags, 0xfa, 0xf0, 0, 0, 0, 0]);
         frame.extend(payload);
+        self.frame(&frame)
+    }
+
+    /// A fragment of a UDP datagram of 16 bytes and its header: the first half, or what begins at this many eights.
+    pub(crate) fn fragment(&mut self, from: [u8; 4], to: [u8; 4], id: u16, more: bool, eights: u16) -> &mut Self {
+        let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0];
+        frame.extend([0x45, 0, 0, 36]);
+        frame.extend(id.to_be_bytes());
+        frame.extend((u16::from(more) << 13 | eights).to_be_bytes());
+        frame.extend([64, 17, 0, 0]);
+        frame.extend(from);
+        frame.extend(to);
+        frame.extend([0, 53, 0, 53, 0, 24, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8]);
         self.frame(&frame)
     }
 

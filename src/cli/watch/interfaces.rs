@@ -1,11 +1,10 @@
-//! `watch -i`: what is asked of an interface, and what its addresses say about the place.
+//! `watch -i`: what is asked of an interface.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use portwitness::base::RunError;
-use portwitness::site::{HostId, Place, PointDecl, Site, capture_filters, widened};
+use portwitness::site::{Site, capture_filters, widened};
 
 use super::keep;
 use super::stop;
@@ -72,6 +71,16 @@ impl InterfaceArgs {
             let text = "--ring needs --rotate-size or --rotate-time: otherwise there is one file";
             return Err(RunError::Config(text.to_owned()));
         }
+        let mut interfaces: Vec<String> = Vec::new();
+        for name in self.interface {
+            if !interfaces.contains(&name) {
+                interfaces.push(name);
+            }
+        }
+        if interfaces.len() > 1 && interfaces.iter().any(|i| i == "any") {
+            let text = "\"-i any\" takes all interfaces; name no other one beside it";
+            return Err(RunError::Config(text.to_owned()));
+        }
         let site = if self.no_site_filter { Vec::new() } else { site.map(capture_filters).unwrap_or_default() };
         let filters = match &self.filter {
             None => site,
@@ -80,7 +89,7 @@ impl InterfaceArgs {
         };
         let (size, time, ring) = (self.rotate_size.map(|mb| mb.saturating_mul(1_000_000)), self.rotate_time, self.ring);
         Ok(Some(Wanted {
-            interfaces: self.interface,
+            interfaces,
             snaplen: self.snaplen.clamp(1, 262_144),
             buffer: self.buffer.saturating_mul(1024 * 1024).min(i32::MAX.unsigned_abs()),
             promiscuous: self.promiscuous,
@@ -95,26 +104,5 @@ impl Wanted {
     /// As the report names it.
     pub(super) fn name(&self) -> String {
         self.interfaces.join(",")
-    }
-
-    /// Declares the place where the site does not: the host whose addresses the interfaces have. On all interfaces of a Linux
-    /// host nothing of it is missed.
-    pub(super) fn declare(&self, site: &mut Site, addresses: &[IpAddr]) {
-        let complete = self.interfaces.iter().any(|i| i == "any");
-        let here: Vec<HostId> = (0..site.hosts.len())
-            .filter(|&i| site.hosts.get(i).is_some_and(|h| h.addrs.iter().any(|a| addresses.contains(a))))
-            .map(HostId)
-            .collect();
-        let own = |p: &Place| matches!(p, Place::Host(h) if here.contains(h));
-        if site.points.is_empty() && !self.promiscuous {
-            for &host in &here {
-                let name = site.host(host).map(|h| h.label.clone()).unwrap_or_default();
-                let (places, captures) = (vec![Place::Host(host)], Vec::new());
-                site.points.push(PointDecl { name, places, captures, complete, sees: Vec::new() });
-            }
-        } else if complete {
-            let here = |p: &&mut PointDecl| p.captures.is_empty() && !p.places.is_empty() && p.places.iter().all(own);
-            site.points.iter_mut().filter(here).for_each(|p| p.complete = true);
-        }
     }
 }

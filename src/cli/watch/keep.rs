@@ -1,5 +1,5 @@
 //! Keeping what is captured: the very blocks that are judged, in one file or in a ring of files, each of which begins with the
-//! declarations and can be read on its own.
+//! declarations and can be read on its own. Another file is begun by size, by time, or when a signal asks for it.
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use portwitness::base::{RunError, visible};
 
 use super::super::complain;
+use super::stop::Rotation;
 
 /// How to keep it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,14 +26,15 @@ pub(super) struct How {
 }
 
 impl How {
-    /// Whether there will be more than one file.
+    /// Whether there will be more than one file without anybody asking.
     pub(super) const fn rotates(&self) -> bool {
         self.size.is_some() || self.time.is_some()
     }
 
-    /// `restore.pcapng`; rotating `restore-00001.pcapng`, which sorts in the order written.
+    /// `restore.pcapng`; rotating `restore-00001.pcapng`, which sorts in the order written. What was asked for behind a file
+    /// that does not rotate is `restore-00002.pcapng`.
     fn name(&self, number: u64) -> PathBuf {
-        if !self.rotates() {
+        if !self.rotates() && number < 2 {
             return self.path.clone();
         }
         let stem = self.path.file_stem().unwrap_or_default().to_string_lossy();
@@ -50,6 +52,7 @@ pub(super) struct Keep {
     written: u64,
     begun: Instant,
     kept: VecDeque<PathBuf>,
+    asked: Rotation,
 }
 
 impl Keep {
@@ -60,14 +63,26 @@ impl Keep {
     /// A file that cannot be made.
     pub(super) fn begin(how: How, head: Vec<u8>) -> Result<Self, RunError> {
         let path = how.name(1);
-        let mut this =
-            Self { how, head, file: None, number: 0, written: 0, begun: Instant::now(), kept: VecDeque::new() };
+        let (begun, asked) = (Instant::now(), Rotation::default());
+        let mut this = Self { how, head, file: None, number: 0, written: 0, begun, kept: VecDeque::new(), asked };
         this.next().map_err(|source| RunError::Io { path, doing: "write", source })?;
         Ok(this)
     }
 
-    /// Writes a batch. Where that fails it is told, and nothing more is kept: watching goes on.
+    /// Begins another file also where this asks for it.
+    pub(super) fn on(self, asked: Rotation) -> Self {
+        Self { asked, ..self }
+    }
+
+    /// Writes a batch. Where that fails it is told, and nothing more is kept: watching goes on. Where only the file that was
+    /// asked for cannot be begun, the old one goes on, too.
     pub(super) fn batch(&mut self, batch: &[u8]) {
+        if self.asked.take()
+            && self.file.is_some()
+            && let Err(error) = self.next()
+        {
+            complain(&format!("cannot write {}: {error}; the file before goes on", shown(&self.how.name(self.number))));
+        }
         if self.file.is_some()
             && let Err(error) = self.write(batch)
         {
@@ -137,5 +152,22 @@ mod tests {
         assert_eq!((read("a-00002.pcapng"), read("a-00003.pcapng")), (b"headabcdef".to_vec(), b"headghijkl".to_vec()));
         let how = How { path: dir.path().join("no/b.pcapng"), size: None, time: None, ring: None };
         assert!(Keep::begin(how, Vec::new()).is_err());
+    }
+
+    #[test]
+    fn another_file_is_begun_when_it_is_asked_for_and_the_old_one_goes_on_where_it_cannot_be() {
+        let dir = tempfile::tempdir().unwrap();
+        let how = How { path: dir.path().join("a.pcapng"), size: None, time: None, ring: None };
+        let asked = Rotation::default();
+        let mut keep = Keep::begin(how, b"head".to_vec()).unwrap().on(asked.clone());
+        keep.batch(b"abc");
+        asked.ask();
+        keep.batch(b"def");
+        let read = |n: &str| fs::read(dir.path().join(n)).unwrap();
+        assert_eq!((read("a.pcapng"), read("a-00002.pcapng")), (b"headabc".to_vec(), b"headdef".to_vec()));
+        fs::create_dir(dir.path().join("a-00003.pcapng")).unwrap();
+        asked.ask();
+        keep.batch(b"ghi");
+        assert_eq!(read("a-00002.pcapng"), b"headdefghi");
     }
 }

@@ -4,9 +4,9 @@
 //! but never for more than a tenth of the time, judges what is there and tells what changed. The clock says only when to look:
 //! what is judged goes by packet time.
 
-#[cfg_attr(not(all(feature = "live", unix)), allow(dead_code, reason = "only what captures reads it"))]
+#[cfg_attr(not(live_capture), allow(dead_code, reason = "only what captures reads it"))]
 mod interfaces;
-#[cfg_attr(not(all(feature = "live", unix)), allow(dead_code, reason = "only what captures reads it"))]
+#[cfg_attr(not(live_capture), allow(dead_code, reason = "only what captures reads it"))]
 mod keep;
 mod pace;
 mod privilege;
@@ -23,28 +23,34 @@ use std::time::{Duration, Instant};
 use portwitness::base::RunError;
 use portwitness::capture::{FrameSource as _, InputMeta, Reader};
 use portwitness::matrix::{self, Matrix};
-use portwitness::observe::{Growing, Observation};
+use portwitness::observe::{Growing, Limits, Observation};
 use portwitness::report::{Report, ScopeMode};
 use portwitness::site::Site;
-use portwitness::verdict::{self, Case, Options, PointSeen};
+use portwitness::verdict::{self, Case, Memo, Options, PointSeen};
 use portwitness::watch::{Counts, Ended, Event, Ledger, all_satisfied};
 
 use self::interfaces::{InterfaceArgs, Wanted};
 use self::pace::Pace;
 use self::screen::Display;
 use self::show::Show;
-use self::source::{Opened, Source};
+use self::source::Opened;
 use self::stop::{Stop, Wish};
 use self::view::Can;
 use super::inputs::{self, At, Group};
 use super::output::{self, Color};
 use super::places;
+use super::reading;
 use super::verify::{self, Format};
 
 /// Frames taken in before the clock is asked again.
 const AT_ONCE: usize = 1024;
 /// Signals are asked for at least so often.
 const LOOK: Duration = Duration::from_millis(50);
+/// Memory that is no flow's: the program, and what is on its way from an interface to the judge.
+const OTHER: u64 = 48 * 1024 * 1024;
+/// Beside its packets' facts, which is what a limit is counted in, a flow that is watched has what it amounts to, what was judged
+/// of it, and its record: measured, less than so many times as much.
+const FORMS: u64 = 20;
 /// What interfaces hold is waited for so long when watching ends.
 const REST: Duration = Duration::from_secs(3);
 
@@ -99,6 +105,8 @@ pub(super) struct Args {
     /// Fail also for flows out of season and with unknown peers
     #[arg(long)]
     strict: bool,
+    #[command(flatten)]
+    memory: reading::Memory,
     /// auto: on a terminal; always; never
     #[arg(long, value_enum, default_value_t, value_name = "WHEN", hide_possible_values = true)]
     color: Color,
@@ -121,6 +129,7 @@ struct Config {
     group: Group,
     interfaces: Option<Wanted>,
     options: Options,
+    limits: Limits,
     json: bool,
     screen: bool,
     until: Option<Until>,
@@ -148,6 +157,7 @@ impl Config {
         };
         Ok(Self {
             options: Options { scope: args.scope, strict: args.strict, run_at: verify::run_at()? },
+            limits: args.memory.limits(site.as_ref()).shared(OTHER, FORMS),
             json: args.json,
             screen: !args.json && !args.plain && output::is_screen(),
             until: args.until,
@@ -162,10 +172,13 @@ impl Config {
         })
     }
 
-    fn judge(&self, observation: Observation) -> Report {
-        let points = [PointSeen { name: self.group.name.clone(), observation }];
-        let case = Case { matrix: &self.matrix, site: self.site.as_ref(), points: &points, options: &self.options };
-        verdict::judge(&case)
+    fn case<'a>(&'a self, points: &'a [PointSeen]) -> Case<'a> {
+        Case { matrix: &self.matrix, site: self.site.as_ref(), points, options: &self.options }
+    }
+
+    /// The one point, of which nothing was seen yet.
+    fn point(&self) -> PointSeen {
+        PointSeen { name: self.group.name.clone(), observation: Observation::default() }
     }
 }
 
@@ -187,15 +200,13 @@ fn stream(captures: &[PathBuf], at: &[At], site: Option<&mut Site>) -> Result<Gr
 /// Watches, tells what changes, and prints the report; the status is the verdict's even where its reader has gone.
 pub(super) fn run(args: Args) -> Result<u8, RunError> {
     let output = args.output.clone();
-    let mut config = Config::check(args)?;
+    let config = Config::check(args)?;
     // What needs privileges comes first, and no thread before they are given up: each has its own.
     let source = source::prepare(config.interfaces.as_ref())?;
-    if let (Source::Interfaces(i), Some(wanted), Some(site)) = (&source, &config.interfaces, &mut config.site) {
-        wanted.declare(site, &i.addresses());
-    }
     let mut output = output.map(|path| create(&path).map(|file| (path, file))).transpose()?;
     let source = source.without_privileges(&config.group)?;
-    let stop = Stop::new(config.time)?;
+    let keeping = config.interfaces.as_ref().is_some_and(|wanted| wanted.keep.is_some());
+    let stop = Stop::new(config.time, keeping)?;
     let show = Show::new(config.json, output::style(config.color, false))?;
     let opened = source.open(&config.group, &stop)?;
     let display = config.screen.then(|| display(&opened, config.color)).transpose()?;
@@ -224,6 +235,12 @@ struct Watch {
     ledger: Ledger,
 }
 
+/// What the look before showed, to be brought up to date.
+struct Looks {
+    points: [PointSeen; 1],
+    memo: Memo,
+}
+
 /// What taking in came to.
 enum Taken {
     /// There is more.
@@ -238,9 +255,9 @@ impl Watch {
     /// Watches until something ends it.
     fn over(&mut self, config: &Config, stop: &Stop, opened: Opened) -> (Report, Ended) {
         let Opened { mut reader, arrivals, name, halt } = opened;
-        let mut growing = Growing::new(&name);
+        let mut growing = Growing::within(&name, &config.limits);
         let mut pace = Pace::default();
-        let mut looked_at = None;
+        let (mut looked_at, mut looks) = (None, Looks { points: [config.point()], memo: Memo::default() });
         let mut ending: Option<(Ended, Instant)> = None;
         let why = loop {
             let taken = take(&mut reader, &mut growing);
@@ -254,7 +271,7 @@ impl Watch {
                 let now = Some((growing.events(), meta.last()));
                 if looked_at != now {
                     looked_at = now;
-                    let report = pace.timed(|| self.look(config, &growing, meta));
+                    let report = pace.timed(|| self.look(config, &mut growing, meta, &mut looks));
                     if config.until == Some(Until::Satisfied) && all_satisfied(&report) {
                         wish = Wish::Stop(Ended::Satisfied);
                     }
@@ -282,12 +299,18 @@ impl Watch {
                 arrivals.wait(LOOK);
             }
         };
-        (config.judge(growing.finish(reader.finish())), why)
+        // Nothing but the bytes decides: the end is judged as if nobody had looked.
+        drop(looks);
+        let points = [PointSeen { observation: growing.finish(reader.finish()), ..config.point() }];
+        (verdict::judge(&config.case(&points)), why)
     }
 
     /// Judges what is there and tells what changed.
-    fn look(&mut self, config: &Config, growing: &Growing, meta: InputMeta) -> Report {
-        let report = config.judge(growing.seen(meta));
+    fn look(&mut self, config: &Config, growing: &mut Growing, meta: InputMeta, looks: &mut Looks) -> Report {
+        let Looks { points, memo } = looks;
+        let [point] = &mut *points;
+        memo.note(growing.look(meta, &mut point.observation));
+        let report = verdict::judge_again(&config.case(points), memo);
         match &mut self.display {
             Some(display) => display.show(&report),
             None => self.ledger.update(&report).iter().for_each(|e| self.show.event(e)),

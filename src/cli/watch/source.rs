@@ -1,27 +1,26 @@
 //! What is watched: a stream, or interfaces of this host. Interfaces need privileges to be opened and none afterwards; a
 //! stream's first byte may be long in coming, so that is waited for in a thread.
 
-use std::net::IpAddr;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{RecvTimeoutError, bounded};
-#[cfg(all(feature = "live", unix))]
+#[cfg(live_capture)]
 use portwitness::base::InputId;
 use portwitness::base::RunError;
-#[cfg(all(feature = "live", unix))]
+#[cfg(live_capture)]
 use portwitness::capture::interfaces::{Asked, Halt, Interfaces};
 use portwitness::capture::{Arrivals, CaptureFile, Reader};
 
-#[cfg(all(feature = "live", unix))]
+#[cfg(live_capture)]
 use super::super::complain;
 use super::super::inputs::{self, Group};
 use super::interfaces::Wanted;
-#[cfg(all(feature = "live", unix))]
+#[cfg(live_capture)]
 use super::keep::Keep;
 use super::privilege;
-use super::stop::{Stop, Wish};
+use super::stop::{Rotation, Stop, Wish};
 
 /// Signals are asked for so often.
 const LOOK: Duration = Duration::from_millis(50);
@@ -94,7 +93,7 @@ impl Source {
     pub(super) fn open(self, group: &Group, stop: &Stop) -> Result<Opened, RunError> {
         match self {
             Self::Stream => stream(group, stop),
-            Self::Interfaces(open) => open.start(),
+            Self::Interfaces(open) => open.start(stop.rotation()),
         }
     }
 }
@@ -135,14 +134,14 @@ fn nothing(why: &str) -> RunError {
 }
 
 /// Interfaces that are open, and the file that keeps what they show.
-#[cfg(all(feature = "live", unix))]
+#[cfg(live_capture)]
 pub(super) struct Open {
     interfaces: Interfaces,
     wanted: Wanted,
     keep: Option<Keep>,
 }
 
-#[cfg(all(feature = "live", unix))]
+#[cfg(live_capture)]
 impl Open {
     fn new(wanted: &Wanted) -> Result<Self, RunError> {
         let asked = Asked {
@@ -158,14 +157,8 @@ impl Open {
         Ok(Self { interfaces, wanted: wanted.clone(), keep: None })
     }
 
-    /// Addresses of the interfaces.
-    pub(super) fn addresses(&self) -> Vec<IpAddr> {
-        self.interfaces.addresses.clone()
-    }
-
     fn folder(&self) -> Vec<&Path> {
-        let how = self.wanted.keep.iter().filter(|how| how.rotates());
-        let folder = how.filter_map(|how| how.path.parent());
+        let folder = self.wanted.keep.iter().filter_map(|how| how.path.parent());
         folder.map(|f| if f.as_os_str().is_empty() { Path::new(".") } else { f }).collect()
     }
 
@@ -176,9 +169,9 @@ impl Open {
         Ok(())
     }
 
-    fn start(self) -> Result<Opened, RunError> {
+    fn start(self, rotation: Rotation) -> Result<Opened, RunError> {
         let halt = Halt::default();
-        let (name, mut keep) = (self.wanted.name(), self.keep);
+        let (name, mut keep) = (self.wanted.name(), self.keep.map(|k| k.on(rotation)));
         let keep = move |batch: &[u8]| keep.iter_mut().for_each(|k| k.batch(batch));
         let stream = self.interfaces.start(&halt, keep);
         let stream = stream.map_err(|source| RunError::Io { path: "a thread".into(), doing: "begin", source })?;
@@ -188,31 +181,27 @@ impl Open {
 }
 
 /// This program cannot capture.
-#[cfg(not(all(feature = "live", unix)))]
+#[cfg(not(live_capture))]
 pub(super) enum Open {}
 
 /// Nothing is ours to end.
-#[cfg(not(all(feature = "live", unix)))]
+#[cfg(not(live_capture))]
 pub(super) enum Halt {}
 
-#[cfg(not(all(feature = "live", unix)))]
+#[cfg(not(live_capture))]
 impl Halt {
     pub(super) const fn ask(&self) {
         match *self {}
     }
 }
 
-#[cfg(not(all(feature = "live", unix)))]
+#[cfg(not(live_capture))]
 impl Open {
     fn new(wanted: &Wanted) -> Result<Self, RunError> {
         Err(RunError::Config(format!(
             "cannot capture on {}: this program was built without live capture; pipe another program's capture into \"portwitness watch -\"",
             wanted.name()
         )))
-    }
-
-    pub(super) fn addresses(&self) -> Vec<IpAddr> {
-        match *self {}
     }
 
     fn folder(&self) -> Vec<&Path> {
@@ -223,7 +212,7 @@ impl Open {
         match *self {}
     }
 
-    fn start(self) -> Result<Opened, RunError> {
+    fn start(self, _: Rotation) -> Result<Opened, RunError> {
         match self {}
     }
 }

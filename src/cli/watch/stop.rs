@@ -1,4 +1,4 @@
-//! What ends watching from outside: signals and the clock.
+//! What ends watching from outside, signals and the clock; and the signal that begins another kept file.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,27 +24,56 @@ pub(super) enum Wish {
     Stop(Ended),
 }
 
+/// A request to begin another kept file, seen by whoever takes it first.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rotation(Arc<AtomicBool>);
+
+impl Rotation {
+    /// Asks for it.
+    #[cfg(test)]
+    pub(super) fn ask(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was asked for since this was asked last.
+    pub(super) fn take(&self) -> bool {
+        self.0.swap(false, Ordering::Relaxed)
+    }
+}
+
 /// Watches for the end.
 pub(super) struct Stop {
     signal: Arc<AtomicBool>,
+    rotation: Rotation,
     asked: std::cell::Cell<Option<Instant>>,
     until: Option<Instant>,
 }
 
 impl Stop {
-    /// Catches Ctrl-C and requests to terminate; the second one ends the process at once.
+    /// Catches Ctrl-C and requests to terminate; the second one ends the process at once. With `keeping`, a hangup is a request
+    /// for another file, as daemons have it; otherwise it stays what it is.
     ///
     /// # Errors
     /// Where the system lets no signal be caught.
-    pub(super) fn new(time: Option<Duration>) -> Result<Self, RunError> {
+    pub(super) fn new(time: Option<Duration>, keeping: bool) -> Result<Self, RunError> {
+        let failed = |source| RunError::Io { path: "a signal".into(), doing: "catch", source };
         let signal = Arc::new(AtomicBool::new(false));
         for n in [SIGINT, SIGTERM] {
             // The order matters: the first signal finds the flag unset.
             flag::register_conditional_shutdown(n, TWICE, Arc::clone(&signal))
                 .and_then(|_| flag::register(n, Arc::clone(&signal)))
-                .map_err(|source| RunError::Io { path: "a signal".into(), doing: "catch", source })?;
+                .map_err(failed)?;
         }
-        Ok(Self { signal, asked: std::cell::Cell::new(None), until: time.map(|t| Instant::now() + t) })
+        let rotation = Rotation::default();
+        if keeping {
+            catch_hangup(&rotation).map_err(failed)?;
+        }
+        Ok(Self { signal, rotation, asked: std::cell::Cell::new(None), until: time.map(|t| Instant::now() + t) })
+    }
+
+    /// The request for another kept file.
+    pub(super) fn rotation(&self) -> Rotation {
+        self.rotation.clone()
     }
 
     /// Whether a signal came.
@@ -68,6 +97,17 @@ impl Stop {
             _ => Wish::Go,
         }
     }
+}
+
+#[cfg(unix)]
+fn catch_hangup(rotation: &Rotation) -> std::io::Result<()> {
+    flag::register(signal_hook::consts::SIGHUP, Arc::clone(&rotation.0)).map(drop)
+}
+
+/// Windows has no such signal.
+#[cfg(not(unix))]
+fn catch_hangup(_: &Rotation) -> std::io::Result<()> {
+    Ok(())
 }
 
 /// Reads `90s`, `30m`, `2h`; a bare number is seconds.

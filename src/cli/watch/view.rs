@@ -55,7 +55,12 @@ pub(super) struct Screen {
     typing: bool,
     paused: bool,
     open: bool,
+    /// Both lists as filtered, made anew when the view or the filter changes.
+    items: Option<(Vec<Item>, Vec<Item>)>,
 }
+
+/// Flows listed: the newest that pass the filter.
+const LISTED: usize = 1000;
 
 /// A row of a list: what it looks like, what filters see, and what opening it shows.
 struct Item {
@@ -80,13 +85,13 @@ const PLAIN: Ink = Ink { unicode: "·", ascii: ".", color: Color::Reset };
 impl Screen {
     pub(super) fn new(can: Can) -> Self {
         let (list, filter) = (List::Requirements, String::new());
-        Self { can, view: None, list, selected: 0, filter, typing: false, paused: false, open: false }
+        Self { can, view: None, list, selected: 0, filter, typing: false, paused: false, open: false, items: None }
     }
 
     /// Shows what was judged last, unless it is paused.
     pub(super) fn show(&mut self, view: Arc<View>) {
         if !self.paused || self.view.is_none() {
-            self.view = Some(view);
+            (self.view, self.items) = (Some(view), None);
         }
     }
 
@@ -95,6 +100,7 @@ impl Screen {
         if key.kind == KeyEventKind::Release {
             return Wanted::Nothing;
         }
+        self.items = None;
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
         match key.code {
             KeyCode::Char('c') if control => return Wanted::Quit,
@@ -130,8 +136,11 @@ impl Screen {
             let text = "portwitness: waiting for the first packet   (q or Ctrl-C ends it)";
             return frame.render_widget(Paragraph::new(text), frame.area());
         };
-        let requirements = self.matching(requirements(&view.report));
-        let flows = self.matching(flows(&view.report));
+        let made = self.items.take().unwrap_or_else(|| {
+            let flows = self.matching(flows(&view.report)).take(LISTED).collect();
+            (self.matching(requirements(&view.report)).collect(), flows)
+        });
+        let (requirements, flows) = &made;
         let area = frame.area();
         let wanted = u16::try_from(requirements.len()).unwrap_or(u16::MAX).saturating_add(1);
         let top = wanted.min(area.height.saturating_sub(4) * 3 / 5);
@@ -145,19 +154,19 @@ impl Screen {
         self.head(frame, head, &view);
         let len = if self.list == List::Flows { flows.len() } else { requirements.len() };
         self.selected = self.selected.min(len.saturating_sub(1));
-        self.table(frame, above, List::Requirements, &requirements);
-        self.table(frame, below, List::Flows, &flows);
+        self.table(frame, above, List::Requirements, requirements);
+        self.table(frame, below, List::Flows, flows);
         self.foot(frame, foot);
         if self.open {
-            let items = if self.list == List::Flows { &flows } else { &requirements };
+            let items = if self.list == List::Flows { flows } else { requirements };
             self.details(frame, area, items.get(self.selected));
         }
+        self.items = Some(made);
     }
 
-    fn matching(&self, mut items: Vec<Item>) -> Vec<Item> {
+    fn matching<'i>(&self, items: impl Iterator<Item = Item> + 'i) -> impl Iterator<Item = Item> + 'i {
         let wanted = self.filter.to_lowercase();
-        items.retain(|i| wanted.is_empty() || i.cells.iter().any(|c| c.to_lowercase().contains(&wanted)));
-        items
+        items.filter(move |i| wanted.is_empty() || i.cells.iter().any(|c| c.to_lowercase().contains(&wanted)))
     }
 
     fn style(&self, ink: Ink) -> Style {
@@ -270,9 +279,9 @@ impl Screen {
     }
 }
 
-fn requirements(report: &Report) -> Vec<Item> {
+fn requirements(report: &Report) -> impl Iterator<Item = Item> + '_ {
     let applies = |r: &&Requirement| State::of(r) != State::NotApplicable;
-    report.requirements.iter().filter(applies).map(|r| requirement(report, r)).collect()
+    report.requirements.iter().filter(applies).map(|r| requirement(report, r))
 }
 
 fn requirement(report: &Report, r: &Requirement) -> Item {
@@ -304,8 +313,8 @@ fn requirement(report: &Report, r: &Requirement) -> Item {
 }
 
 /// The newest first.
-fn flows(report: &Report) -> Vec<Item> {
-    report.flows.iter().rev().map(flow).collect()
+fn flows(report: &Report) -> impl Iterator<Item = Item> + '_ {
+    report.flows.iter().rev().map(|f| flow(f))
 }
 
 fn flow(f: &FlowRecord) -> Item {

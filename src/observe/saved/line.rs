@@ -6,6 +6,7 @@ use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 use serde::{Deserialize, Serialize};
 
 use crate::base::{InputId, Known, Problem, Proto, Time};
+use crate::capture::CapturedHost;
 use crate::flow::{EndPoint, FlowKey, SavedFragments, Side, Tables, Told, Tunnel};
 use crate::observe::model::{Hole, InputSummary};
 
@@ -71,12 +72,15 @@ pub(super) struct SavedInput {
     pub(super) cut_frames: u64,
     /// Where a damaged capture stopped being readable.
     pub(super) damaged_at: Option<u64>,
+    /// The host that captured, where the capture says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) host: Option<CapturedHost>,
 }
 
 impl From<InputSummary> for SavedInput {
     fn from(i: InputSummary) -> Self {
         let InputSummary { input: _, name, format, sha256, linktypes, packets, bytes, first, last, .. } = i;
-        let InputSummary { loss_kernel, loss_interface, filter, snaplen, cut_frames, damaged_at, .. } = i;
+        let InputSummary { loss_kernel, loss_interface, filter, snaplen, cut_frames, damaged_at, host, .. } = i;
         Self {
             name,
             format,
@@ -92,6 +96,7 @@ impl From<InputSummary> for SavedInput {
             snaplen,
             cut_frames,
             damaged_at,
+            host,
         }
     }
 }
@@ -100,7 +105,7 @@ impl SavedInput {
     /// The summary, under a number.
     pub(super) fn numbered(self, input: InputId) -> InputSummary {
         let Self { name, format, sha256, linktypes, packets, bytes, first, last, .. } = self;
-        let Self { loss_kernel, loss_interface, filter, snaplen, cut_frames, damaged_at, .. } = self;
+        let Self { loss_kernel, loss_interface, filter, snaplen, cut_frames, damaged_at, host, .. } = self;
         InputSummary {
             input,
             name,
@@ -117,6 +122,7 @@ impl SavedInput {
             snaplen,
             cut_frames,
             damaged_at,
+            host,
         }
     }
 }

@@ -10,6 +10,8 @@ pub use flow::*;
 pub use mapper::*;
 pub use requirement::*;
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -87,7 +89,7 @@ pub struct Report {
     /// What endpoint mappers gave out, and what became of it.
     pub endpoint_mapper: Vec<MapperEntry>,
     /// Flows, by first packet. Unrelated ones are only counted.
-    pub flows: Vec<FlowRecord>,
+    pub flows: Vec<Arc<FlowRecord>>,
     /// Counts of flows per class.
     pub classes: ClassCounts,
     /// Required rules exercised.

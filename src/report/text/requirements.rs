@@ -53,7 +53,7 @@ impl<'a> Blocks<'a> {
         let mut flows = BTreeMap::new();
         // Several places may have the same flow: the first of them shows it.
         for f in &report.flows {
-            flows.entry(f.id.0.as_str()).or_insert(f);
+            flows.entry(f.id.0.as_str()).or_insert(f.as_ref());
         }
         Self { requirements: &report.requirements, flows, clock }
     }

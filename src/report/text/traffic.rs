@@ -14,7 +14,7 @@ const GROUPS: usize = 12;
 /// Unexpected flows, the failing kinds first, grouped by kind, hosts and service.
 pub(super) fn unexpected(page: &mut Page, report: &Report, clock: &Clock) {
     let of = |fails: bool| -> Vec<Vec<&FlowRecord>> {
-        let flows = report.flows.iter().filter(|f| f.class == Some(Class::Unexpected) && counts(f));
+        let flows = report.flows.iter().map(AsRef::as_ref).filter(|f| f.class == Some(Class::Unexpected) && counts(f));
         grouped(flows.filter(|f| f.unexpected.is_some_and(|k| k.fails()) == fails), |f| {
             (f.unexpected.map(|k| k as u8), who(&f.orig), who(&f.resp), service(f))
         })
@@ -30,7 +30,7 @@ pub(super) fn unexpected(page: &mut Page, report: &Report, clock: &Clock) {
 
 /// Flows with two readings.
 pub(super) fn ambiguous(page: &mut Page, report: &Report, clock: &Clock) {
-    let flows = report.flows.iter().filter(|f| f.class == Some(Class::Ambiguous) && counts(f));
+    let flows = report.flows.iter().map(AsRef::as_ref).filter(|f| f.class == Some(Class::Ambiguous) && counts(f));
     let of = grouped(flows, |f| (who(&f.orig), who(&f.resp), service(f)));
     if !of.is_empty() {
         page.heading("Flows with two readings");
@@ -83,7 +83,7 @@ fn groups(page: &mut Page, clock: &Clock, mark: (&str, Ink), groups: &[Vec<&Flow
 
 /// Related flows: per label the services and the hosts that took part.
 pub(super) fn related(page: &mut Page, report: &Report) {
-    let flows = report.flows.iter().filter(|f| f.class == Some(Class::Related) && counts(f));
+    let flows = report.flows.iter().map(AsRef::as_ref).filter(|f| f.class == Some(Class::Related) && counts(f));
     let by_label = grouped(flows, |f| (f.label.clone(), service(f)));
     if by_label.is_empty() {
         return;
