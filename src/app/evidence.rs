@@ -230,7 +230,7 @@ fn of_rpc(sides: &[Side<'_>; 2], evidence: &mut Evidence) {
     }
     let [a, b] = sides;
     for (client, server, server_a) in [(a, b, false), (b, a, true)] {
-        let said = rpc::follow(&client.pieces, &server.pieces);
+        let said = rpc::follow(client.pieces, server.pieces);
         evidence.facts.extend(said.facts);
         evidence.mapper.extend(said.answers);
         evidence.refuse(said.refused.map(|(step, code, at)| refusal::of_rpc(step, code, at, server_a)));
