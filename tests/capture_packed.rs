@@ -14,7 +14,6 @@ use lzma_rust2::{XzOptions, XzWriter};
 use portwitness::base::{InputId, Known, Problem, ProblemKind};
 use portwitness::capture::{CaptureFile, Event, FrameSource, InputMeta};
 use portwitness::observe::{Observation, Options, observe};
-use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use sha2::{Digest as _, Sha256};
 use synth::{ACK, MS, Pk, S, SYN, pcap};
 
@@ -25,7 +24,10 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn zstd(bytes: &[u8]) -> Vec<u8> {
-    compress_to_vec(bytes, CompressionLevel::Fastest)
+    let mut out = ::zstd::Encoder::new(Vec::new(), 1).unwrap();
+    out.include_checksum(true).unwrap();
+    out.write_all(bytes).unwrap();
+    out.finish().unwrap()
 }
 
 fn xz(bytes: &[u8]) -> Vec<u8> {

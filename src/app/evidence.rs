@@ -62,14 +62,14 @@ pub fn opening(stream: &Stream) -> Option<(i64, Outcome<AppProto>)> {
 }
 
 /// One side, taken apart.
-struct Side {
+struct Side<'a> {
     speaks: Speaks,
     found: Option<Found>,
-    pieces: Vec<Piece>,
+    pieces: &'a [Piece],
 }
 
-impl Side {
-    fn of(stream: &Stream) -> Self {
+impl<'a> Side<'a> {
+    fn of(stream: &'a Stream) -> Self {
         let pieces = stream.pieces();
         let head = pieces.first();
         let at_start = stream.from_start() && head.is_some_and(|p| p.offset == 0);
@@ -129,7 +129,7 @@ fn fact(found: &Found, side_a: bool) -> Option<AppFacts> {
 }
 
 /// Certificates and alerts behind the hellos.
-fn of_tls(sides: &[Side; 2], evidence: &mut Evidence) {
+fn of_tls(sides: &[Side<'_>; 2], evidence: &mut Evidence) {
     let told = sides.each_ref().map(|s| {
         let piece = s.pieces.first().filter(|_| matches!(s.found, Some(Found::Tls(_))))?;
         Some((tls_records::read(&piece.bytes), piece))
@@ -150,8 +150,8 @@ fn of_tls(sides: &[Side; 2], evidence: &mut Evidence) {
 }
 
 /// Why SSH ended before it began.
-fn of_ssh(sides: &[Side; 2], evidence: &mut Evidence) {
-    let ssh = |s: &Side| matches!(s.found, Some(Found::Ssh(_)));
+fn of_ssh(sides: &[Side<'_>; 2], evidence: &mut Evidence) {
+    let ssh = |s: &Side<'_>| matches!(s.found, Some(Found::Ssh(_)));
     let [a, b] = sides;
     let (Some(x), Some(y)) = (a.pieces.first(), b.pieces.first()) else { return };
     match (ssh(a), ssh(b)) {
@@ -164,7 +164,7 @@ fn of_ssh(sides: &[Side; 2], evidence: &mut Evidence) {
 }
 
 /// The dialect that the server chose, and whom and what it let in.
-fn of_smb(sides: &[Side; 2], evidence: &mut Evidence) {
+fn of_smb(sides: &[Side<'_>; 2], evidence: &mut Evidence) {
     let smb = sides.each_ref().map(|s| if let Some(Found::Smb(f)) = &s.found { Some(f) } else { None });
     if smb.iter().all(Option::is_none) {
         return;
@@ -188,7 +188,7 @@ fn of_smb(sides: &[Side; 2], evidence: &mut Evidence) {
 }
 
 /// One login from both sides: names from whoever asked, the status from the answer.
-fn of_iscsi(sides: &[Side; 2], evidence: &mut Evidence) {
+fn of_iscsi(sides: &[Side<'_>; 2], evidence: &mut Evidence) {
     let logins = || sides.iter().filter_map(|s| if let Some(Found::Iscsi(f)) = &s.found { Some(f) } else { None });
     if logins().next().is_none() {
         return;
@@ -215,8 +215,8 @@ fn of_iscsi(sides: &[Side; 2], evidence: &mut Evidence) {
     }
 }
 
-fn of_http(sides: &[Side; 2], evidence: &mut Evidence) {
-    let http = |s: &Side| matches!(s.found, Some(Found::Http(_)));
+fn of_http(sides: &[Side<'_>; 2], evidence: &mut Evidence) {
+    let http = |s: &Side<'_>| matches!(s.found, Some(Found::Http(_)));
     let [a, b] = sides;
     if let (true, true, Some(x), Some(y)) = (http(a), http(b), a.pieces.first(), b.pieces.first()) {
         evidence.refuse(refusal::of_http(&x.bytes, y, false));
@@ -224,13 +224,13 @@ fn of_http(sides: &[Side; 2], evidence: &mut Evidence) {
     }
 }
 
-fn of_rpc(sides: &[Side; 2], evidence: &mut Evidence) {
+fn of_rpc(sides: &[Side<'_>; 2], evidence: &mut Evidence) {
     if !sides.iter().any(|s| matches!(s.found, Some(Found::DceRpc))) {
         return;
     }
     let [a, b] = sides;
     for (client, server, server_a) in [(a, b, false), (b, a, true)] {
-        let said = rpc::follow(&client.pieces, &server.pieces);
+        let said = rpc::follow(client.pieces, server.pieces);
         evidence.facts.extend(said.facts);
         evidence.mapper.extend(said.answers);
         evidence.refuse(said.refused.map(|(step, code, at)| refusal::of_rpc(step, code, at, server_a)));
@@ -238,7 +238,7 @@ fn of_rpc(sides: &[Side; 2], evidence: &mut Evidence) {
 }
 
 /// Facts of protocols of separate messages, from both sides.
-fn of_messages(sides: &[Side; 2], evidence: &mut Evidence) {
+fn of_messages(sides: &[Side<'_>; 2], evidence: &mut Evidence) {
     let spoken = sides.iter().find_map(|s| if let Some(Found::Spoken(p)) = &s.found { Some(*p) } else { None });
     let Some(proto) = spoken else { return };
     let frame: fn(&[u8]) -> Option<(usize, usize)> = match proto {

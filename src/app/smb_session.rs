@@ -311,8 +311,8 @@ pub(super) mod tests {
     }
 
     fn told(client: &[u8], server: &[u8]) -> Told {
-        let (a, b) = (from_start(&[client]).pieces(), from_start(&[server]).pieces());
-        read([a.first(), b.first()])
+        let (a, b) = (from_start(&[client]), from_start(&[server]));
+        read([a.pieces().first(), b.pieces().first()])
     }
 
     #[test]

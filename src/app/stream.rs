@@ -4,16 +4,7 @@
 //! threads and appended captures rely on, and it keeps what the receiver most likely saw when a sender repeats with other
 //! bytes.
 
-use std::collections::BTreeMap;
-
 use crate::base::Stamp;
-
-/// Bytes that one frame brought and no earlier one did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Run {
-    at: Stamp,
-    bytes: Vec<u8>,
-}
 
 /// Bytes one side sent, by offset from a base of the caller's choice, gaps possible.
 ///
@@ -26,8 +17,8 @@ pub struct Stream {
     hi: i64,
     from_start: bool,
     sent: u64,
-    /// Disjoint, by offset. Neighbours have different stamps, so that equal content is equal.
-    runs: BTreeMap<i64, Run>,
+    /// By offset, with a gap between any two.
+    pieces: Vec<Piece>,
 }
 
 /// Contiguous bytes of a stream.
@@ -37,7 +28,8 @@ pub struct Piece {
     pub offset: i64,
     /// The bytes.
     pub bytes: Vec<u8>,
-    /// Who brought them: each stamp holds from its index in `bytes` to the next one's; the first index is 0.
+    /// Who brought them: each stamp holds from its index in `bytes` to the next one's; the first index is 0. Neighbours have
+    /// different stamps, so that equal content is equal.
     pub marks: Vec<(usize, Stamp)>,
 }
 
@@ -50,6 +42,27 @@ impl Piece {
         let after = self.marks.partition_point(|(start, _)| *start <= index);
         self.marks.get(after.checked_sub(1)?).map(|(_, at)| *at)
     }
+
+    /// Offset behind the last byte.
+    fn end(&self) -> i64 {
+        end_of(self.offset, &self.bytes)
+    }
+
+    /// What each frame brought, with its offset.
+    fn runs(&self) -> impl Iterator<Item = (i64, &[u8], Stamp)> {
+        let ends = self.marks.iter().skip(1).map(|m| m.0).chain([self.bytes.len()]);
+        self.marks.iter().zip(ends).filter_map(|(&(from, at), to)| {
+            Some((self.offset.saturating_add_unsigned(from as u64), self.bytes.get(from..to)?, at))
+        })
+    }
+
+    /// Adds the bytes that follow.
+    fn extend(&mut self, bytes: &[u8], at: Stamp) {
+        if self.marks.last().is_none_or(|last| last.1 != at) {
+            self.marks.push((self.bytes.len(), at));
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
 }
 
 impl Stream {
@@ -60,7 +73,7 @@ impl Stream {
 
     /// Keeps offsets 0 to `cap`, exclusive.
     pub fn new(cap: u32) -> Self {
-        Self { lo: 0, hi: i64::from(cap), from_start: false, sent: 0, runs: BTreeMap::new() }
+        Self { lo: 0, hi: i64::from(cap), from_start: false, sent: 0, pieces: Vec::new() }
     }
 
     /// Keeps `cap` bytes before and after offset 0: for a base that is not the stream's start.
@@ -85,12 +98,12 @@ impl Stream {
 
     /// Whether no byte is kept.
     pub fn is_empty(&self) -> bool {
-        self.runs.is_empty()
+        self.pieces.is_empty()
     }
 
     /// Bytes kept.
     pub fn held(&self) -> usize {
-        self.runs.values().map(|r| r.bytes.len()).sum()
+        self.pieces.iter().map(|p| p.bytes.len()).sum()
     }
 
     /// Adds the payload of one frame. What is outside the window is counted only; what is already there stays as it was.
@@ -103,8 +116,8 @@ impl Stream {
     pub fn append(&mut self, later: Self, shift: i64) {
         self.from_start |= later.from_start;
         self.sent = self.sent.saturating_add(later.sent);
-        for (offset, run) in later.runs {
-            self.fill(offset.saturating_add(shift), &run.bytes, run.at);
+        for (offset, bytes, at) in later.pieces.iter().flat_map(Piece::runs) {
+            self.fill(offset.saturating_add(shift), bytes, at);
         }
     }
 
@@ -112,63 +125,51 @@ impl Stream {
     pub fn shift_by(&mut self, by: i64) {
         self.lo = self.lo.saturating_add(by);
         self.hi = self.hi.saturating_add(by);
-        self.runs = std::mem::take(&mut self.runs).into_iter().map(|(o, r)| (o.saturating_add(by), r)).collect();
+        self.pieces.iter_mut().for_each(|p| p.offset = p.offset.saturating_add(by));
     }
 
     /// Sets the window to `lo..hi` and drops what lies outside.
     pub fn clip(&mut self, lo: i64, hi: i64) {
         (self.lo, self.hi) = (lo, hi);
-        for (offset, run) in std::mem::take(&mut self.runs) {
-            self.fill(offset, &run.bytes, run.at);
+        for (offset, bytes, at) in std::mem::take(&mut self.pieces).iter().flat_map(Piece::runs) {
+            self.fill(offset, bytes, at);
         }
     }
 
     /// Stamp of the frame that first brought the byte at `offset`.
     pub fn stamp_at(&self, offset: i64) -> Option<Stamp> {
-        let (start, run) = self.runs.range(..=offset).next_back()?;
-        (offset < end_of(*start, &run.bytes)).then_some(run.at)
+        let piece = self.pieces.get(self.before(offset)?)?;
+        piece.stamp(usize::try_from(offset.saturating_sub(piece.offset)).ok()?)
     }
 
     /// Rewrites every stamp, as the fold does when it turns a segment's frame numbers into the file's. `f` must keep different
     /// stamps different.
     pub fn restamp(&mut self, mut f: impl FnMut(Stamp) -> Stamp) {
-        for run in self.runs.values_mut() {
-            run.at = f(run.at);
+        for mark in self.pieces.iter_mut().flat_map(|p| &mut p.marks) {
+            mark.1 = f(mark.1);
         }
     }
 
     /// The kept bytes as contiguous pieces, by offset.
-    pub fn pieces(&self) -> Vec<Piece> {
-        let mut pieces: Vec<Piece> = Vec::new();
-        for (&offset, run) in &self.runs {
-            match pieces.last_mut() {
-                Some(last) if end_of(last.offset, &last.bytes) == offset => {
-                    last.marks.push((last.bytes.len(), run.at));
-                    last.bytes.extend_from_slice(&run.bytes);
-                }
-                _ => pieces.push(Piece { offset, bytes: run.bytes.clone(), marks: vec![(0, run.at)] }),
-            }
-        }
-        pieces
+    pub fn pieces(&self) -> &[Piece] {
+        &self.pieces
     }
 
     /// The contiguous bytes from the stream's start; empty where that was not seen.
-    pub fn prefix(&self) -> Vec<u8> {
-        let first = self.pieces().into_iter().next();
-        first.filter(|p| self.from_start && p.offset == 0).map(|p| p.bytes).unwrap_or_default()
+    pub fn prefix(&self) -> &[u8] {
+        let first = self.pieces.iter().find(|p| p.offset >= 0);
+        first.filter(|p| self.from_start && p.offset == 0).map_or(&[], |p| &p.bytes)
     }
 
     /// The first contiguous bytes, `max` at most; empty where the stream's start was not seen.
-    pub fn start(&self, max: usize) -> Vec<u8> {
-        let mut start = Vec::new();
-        for (&offset, run) in self.runs.range(0..).take_while(|_| self.from_start) {
-            if offset != end_of(0, &start) || start.len() >= max {
-                break;
-            }
-            start.extend_from_slice(&run.bytes);
-        }
-        start.truncate(max);
-        start
+    pub fn start(&self, max: usize) -> &[u8] {
+        let prefix = self.prefix();
+        prefix.get(..max).unwrap_or(prefix)
+    }
+
+    /// The last piece that begins at or before an offset.
+    fn before(&self, offset: i64) -> Option<usize> {
+        self.pieces.partition_point(|p| p.offset <= offset).checked_sub(1)
     }
 
     /// Puts bytes where there are none yet.
@@ -176,19 +177,16 @@ impl Stream {
         let (bytes, mut from) = self.inside(offset, bytes);
         let start = from;
         let end = end_of(from, bytes);
-        if let Some((o, run)) = self.runs.range(..=from).next_back() {
-            from = from.max(end_of(*o, &run.bytes));
+        if let Some(before) = self.before(from).and_then(|i| self.pieces.get(i)) {
+            from = from.max(before.end());
         }
         while from < end {
-            let next = self.runs.range(from..).next().map(|(o, run)| (*o, end_of(*o, &run.bytes)));
-            let gap_end = next.map_or(end, |(o, _)| o.min(end));
+            let next = self.pieces.get(self.pieces.partition_point(|p| p.offset < from)).map(|p| (p.offset, p.end()));
+            let gap_end = next.map_or(end, |(offset, _)| offset.min(end));
             if let Some(gap) = between(bytes, from - start, gap_end - start) {
                 self.put(from, gap, at);
             }
-            from = match next {
-                Some((_, next_end)) => next_end,
-                None => end,
-            };
+            from = next.map_or(end, |(_, end)| end);
         }
     }
 
@@ -199,22 +197,23 @@ impl Stream {
         (between(bytes, from.saturating_sub(offset), to.saturating_sub(offset)).unwrap_or_default(), from)
     }
 
-    /// Adds a run into a gap; one of the same frame beside it grows instead.
+    /// Adds bytes into a gap; what they touch becomes one piece with them.
     fn put(&mut self, offset: i64, bytes: &[u8], at: Stamp) {
-        let end = end_of(offset, bytes);
-        let after = self.runs.get(&end).is_some_and(|next| next.at == at).then(|| self.runs.remove(&end)).flatten();
-        let tail = after.map(|run| run.bytes).unwrap_or_default();
-        if let Some((o, before)) = self.runs.range_mut(..offset).next_back()
-            && end_of(*o, &before.bytes) == offset
-            && before.at == at
-        {
-            before.bytes.extend_from_slice(bytes);
-            before.bytes.extend(tail);
-            return;
+        let mut place = self.pieces.partition_point(|p| p.offset < offset);
+        match place.checked_sub(1).and_then(|i| self.pieces.get_mut(i)).filter(|p| p.end() == offset) {
+            Some(before) => {
+                before.extend(bytes, at);
+                place -= 1;
+            }
+            None => self.pieces.insert(place, Piece { offset, bytes: bytes.to_vec(), marks: vec![(0, at)] }),
         }
-        let mut bytes = bytes.to_vec();
-        bytes.extend(tail);
-        self.runs.insert(offset, Run { at, bytes });
+        let end = end_of(offset, bytes);
+        if self.pieces.get(place + 1).is_some_and(|after| after.offset == end) {
+            let after = self.pieces.remove(place + 1);
+            if let Some(piece) = self.pieces.get_mut(place) {
+                after.runs().for_each(|(_, bytes, at)| piece.extend(bytes, at));
+            }
+        }
     }
 }
 

@@ -47,7 +47,7 @@ pub struct InputMeta {
     pub drops: Vec<(Time, u64)>,
     /// Drops beyond those dated in `drops`.
     pub further_drops: u64,
-    pub(super) span: Option<(Time, Time)>,
+    pub(crate) span: Option<(Time, Time)>,
     /// In file order, the first frame that has a time and its number, and the last one's time: to compare with the
     /// neighbouring segments.
     pub(super) ends: Option<((Time, u64), Time)>,

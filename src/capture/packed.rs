@@ -10,8 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use flate2::bufread::GzDecoder;
 use lzma_rust2::XzReader;
-use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
-use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
+use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer};
 
 /// Largest zstd window and largest xz dictionary, in bytes: what `zstd` itself decompresses without being asked twice.
 const LARGEST_WINDOW: u64 = 128 * 1024 * 1024;
@@ -250,83 +249,49 @@ fn is_at_end(raw: &mut Raw) -> Decoded<bool> {
     }
 }
 
-/// The frames of a zstd file.
+/// The frames of a zstd file. Skippable ones are passed over by the decoder.
 struct Frames {
-    decoder: FrameDecoder,
+    decoder: DCtx<'static>,
     raw: Raw,
     /// Whether a frame was begun and is not finished.
     inside: bool,
-    /// Whether the data ended inside it.
-    cut: bool,
 }
 
 impl Frames {
     fn new(raw: Raw) -> Self {
-        let mut decoder = FrameDecoder::new();
-        decoder.set_max_window_size(LARGEST_WINDOW);
-        Self { decoder, raw, inside: false, cut: false }
+        let mut decoder = DCtx::create();
+        // Only a number out of range is refused, and then the decoder keeps its own limit, which is the same.
+        let _ = decoder.set_parameter(DParameter::WindowLogMax(LARGEST_WINDOW.ilog2()));
+        Self { decoder, raw, inside: false }
     }
 
     fn read(&mut self, buf: &mut [u8]) -> Decoded<usize> {
         loop {
-            if !self.inside && !self.next_frame()? {
+            let from = self.raw.fill_buf().map_err(|_| What::Wrong)?;
+            let at_end = from.is_empty();
+            if at_end && !self.inside {
                 return Ok(0);
             }
-            while self.decoder.can_collect() == 0 && !self.decoder.is_finished() {
-                let one = BlockDecodingStrategy::UptoBlocks(1);
-                if self.decoder.decode_blocks(&mut self.raw, one).is_err() {
-                    self.close()?;
-                }
-            }
-            let n = self.decoder.read(buf).map_err(|_| What::Wrong)?;
-            if n > 0 {
+            let mut from = InBuffer::around(from);
+            let mut to = OutBuffer::around(&mut *buf);
+            // What was decoded before the data end is handed on before that is said.
+            let wanted = self.decoder.decompress_stream(&mut to, &mut from).map_err(wrong)?;
+            let (taken, n) = (from.pos(), to.pos());
+            self.raw.consume(taken);
+            self.inside = wanted > 0;
+            if n > 0 || buf.is_empty() {
                 return Ok(n);
             }
-            if self.cut {
+            if at_end && self.inside {
                 return Err(What::Cut);
             }
-            self.inside = false;
-            let (stored, own) = (self.decoder.get_checksum_from_data(), self.decoder.get_calculated_checksum());
-            if stored.is_some() && stored != own {
-                return Err(What::Wrong);
-            }
         }
     }
+}
 
-    /// Ends a frame that was cut: until its end the decoder holds back a window of what it has decoded. Where the data are
-    /// wrong instead, nobody knows since where.
-    fn close(&mut self) -> Decoded<()> {
-        if !self.raw.get_ref().supply.ended.load(Ordering::Relaxed) {
-            return Err(What::Wrong);
-        }
-        self.cut = true;
-        // The head of an empty last block, and room for a checksum.
-        let end = [1, 0, 0, 0, 0, 0, 0];
-        let ended = self.decoder.decode_blocks(&end[..], BlockDecodingStrategy::UptoBlocks(1));
-        ended.map(|_| ()).map_err(|_| What::Wrong)
-    }
-
-    /// Begins the next frame, past those that are to be skipped; `false` where there is none.
-    fn next_frame(&mut self) -> Decoded<bool> {
-        loop {
-            if self.raw.fill_buf().map_err(|_| What::Wrong)?.is_empty() {
-                return Ok(false);
-            }
-            match self.decoder.reset(&mut self.raw) {
-                Ok(()) => {
-                    self.inside = true;
-                    return Ok(true);
-                }
-                Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame { length, .. })) => {
-                    let length = u64::from(length);
-                    let skipped = io::copy(&mut (&mut self.raw).take(length), &mut io::sink());
-                    if skipped.ok() != Some(length) {
-                        return Err(What::Wrong);
-                    }
-                }
-                Err(FrameDecoderError::WindowSizeTooBig { .. }) => return Err(What::Memory),
-                Err(_) => return Err(What::Wrong),
-            }
-        }
-    }
+/// What an error of the decoder means.
+fn wrong(code: usize) -> What {
+    /// `ZSTD_error_frameParameter_windowTooLarge`, of the stable part of `zstd_errors.h`.
+    const WINDOW_TOO_LARGE: usize = 16;
+    if 0_usize.wrapping_sub(code) == WINDOW_TOO_LARGE { What::Memory } else { What::Wrong }
 }

@@ -13,6 +13,9 @@ use super::order::Order;
 /// Octets of the file header.
 pub(crate) const HEADER: usize = 24;
 
+/// Octets of the part of a record header that all variants have.
+const RECORD: usize = 16;
+
 const MAGIC_MICROS: u32 = 0xa1b2_c3d4;
 const MAGIC_NANOS: u32 = 0xa1b2_3c4d;
 const MAGIC_MODIFIED: u32 = 0xa1b2_cd34;
@@ -22,9 +25,6 @@ mod field {
     pub(super) const MINOR: usize = 6;
     pub(super) const SNAPLEN: usize = 16;
     pub(super) const LINK: usize = 20;
-    pub(super) const FRACTION: usize = 4;
-    pub(super) const CAPTURED: usize = 8;
-    pub(super) const ORIGINAL: usize = 12;
 }
 
 /// Which pcap it is.
@@ -127,7 +127,7 @@ impl Header {
     pub(crate) const fn record_len(&self) -> usize {
         match self.variant {
             Variant::Modified => 24,
-            Variant::Micros | Variant::Nanos => 16,
+            Variant::Micros | Variant::Nanos => RECORD,
         }
     }
 
@@ -137,17 +137,16 @@ impl Header {
         if bytes.len() < self.record_len() {
             return None;
         }
-        let word = |at| self.order.u32(bytes, at);
-        let fraction = u64::from(word(field::FRACTION)?);
-        let (first, second) = (word(field::CAPTURED)?, word(field::ORIGINAL)?);
+        let head: &[u8; RECORD] = bytes.first_chunk()?;
+        let [secs, fraction, first, second] = self.order.words(head);
         let swapped = match self.lengths {
             Lengths::Normal => false,
             Lengths::Swapped => true,
             Lengths::Guess => first > second,
         };
         let (captured, original) = if swapped { (second, first) } else { (first, second) };
-        let nanos = if self.variant == Variant::Nanos { fraction } else { fraction * 1000 };
-        Some(Record { secs: word(0)?, nanos, captured, original })
+        let scale = if self.variant == Variant::Nanos { 1 } else { 1000 };
+        Some(Record { secs, nanos: u64::from(fraction) * scale, captured, original })
     }
 }
 

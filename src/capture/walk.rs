@@ -51,12 +51,18 @@ impl Tally {
         self.packets += 1;
         self.cut += u64::from(cut);
         if time < self.last {
-            self.backwards += 1;
-            self.backwards_at = self.backwards_at.or(Some(self.packets));
-            self.back_by = self.back_by.max(self.last.since(time));
+            self.back(time);
         }
         self.last = time;
-        self.span = (self.span.0.min(time), self.span.1.max(time));
+        self.span.1 = self.span.1.max(time);
+    }
+
+    #[cold]
+    fn back(&mut self, time: Time) {
+        self.backwards += 1;
+        self.backwards_at = self.backwards_at.or(Some(self.packets));
+        self.back_by = self.back_by.max(self.last.since(time));
+        self.span.0 = self.span.0.min(time);
     }
 
     fn settle(self, meta: &mut InputMeta) {

@@ -78,7 +78,8 @@ impl How {
 /// # Errors
 /// Where no input at all could be read.
 pub(super) fn observe(groups: &[Group], how: &How) -> Result<Vec<PointSeen>, RunError> {
-    let seen = |(name, c): (Option<String>, Collected)| PointSeen { name, observation: c.finish() };
+    let seen =
+        |(name, c): (Option<String>, Collected)| PointSeen { name, observation: c.finish_on(how.options.threads) };
     Ok(collect(groups, how)?.into_iter().map(seen).collect())
 }
 

@@ -194,11 +194,6 @@ impl Body {
         }
     }
 
-    /// Whether a hot record may be worth its room.
-    pub(crate) const fn may_settle(&self) -> bool {
-        self.spaces.is_some() && self.sums[0].packets + self.sums[1].packets >= super::hot::SETTLED
-    }
-
     /// Adds an ICMP error.
     pub(crate) fn quote(&mut self, q: Quote) {
         if let Some(old) = self.quotes.iter_mut().find(|old| old.equals(&q)) {

@@ -4,6 +4,7 @@ use std::hash::{BuildHasher as _, Hasher as _};
 use std::net::IpAddr;
 use std::sync::LazyLock;
 
+use super::hot::{Pair, Pair6};
 use super::model::{EndPoint, FlowKey};
 use crate::base::Proto;
 
@@ -22,7 +23,7 @@ static SEEDS: LazyLock<Seeds> = LazyLock::new(|| {
 /// Both halves of a product, one over the other: one multiplication mixes two words (as foldhash and wyhash do).
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "the halves of a product")]
-pub(crate) const fn fold(a: u64, b: u64) -> u64 {
+const fn fold(a: u64, b: u64) -> u64 {
     let product = (a as u128) * (b as u128);
     (product as u64) ^ ((product >> 64) as u64)
 }
@@ -35,25 +36,39 @@ impl Default for Seeds {
 
 /// An IPv4 end as a number: 32 bits of address, 16 of port. They order as [`EndPoint`]s do.
 #[inline(always)]
-pub(crate) const fn end_v4(addr: u32, port: u16) -> u64 {
+const fn end_v4(addr: u32, port: u16) -> u64 {
     (addr as u64) << 16 | port as u64
 }
 
 impl Seeds {
     /// The hash of a tuple of IPv4 ends, the lower one first.
-    #[inline(always)]
-    pub(crate) const fn v4(&self, proto: Proto, a: u64, b: u64) -> u64 {
+    const fn v4(&self, proto: Proto, a: u64, b: u64) -> u64 {
         fold(a ^ self.0[0] ^ (proto.number() as u64) << 56, b ^ self.0[1])
     }
 
     /// The same of IPv6 ends.
-    #[inline(always)]
+    #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "the halves of an address")]
-    pub(crate) const fn v6(&self, proto: Proto, a: (u128, u16), b: (u128, u16)) -> u64 {
+    const fn v6(&self, proto: Proto, a: (u128, u16), b: (u128, u16)) -> u64 {
         let ports = (proto.number() as u64) << 32 | (a.1 as u64) << 16 | b.1 as u64;
         let low = fold((a.0 >> 64) as u64 ^ self.0[0], a.0 as u64 ^ self.0[1]);
         let high = fold((b.0 >> 64) as u64 ^ self.0[2], b.0 as u64 ^ self.0[0]);
         fold(low ^ self.0[2] ^ ports, high ^ self.0[1])
+    }
+
+    /// The hash of one direction of a flow over IPv4.
+    #[inline(always)]
+    pub(crate) const fn way(&self, pair: Pair) -> u64 {
+        fold(pair.addresses ^ self.0[0], pair.ports ^ self.0[1])
+    }
+
+    /// The hash of one direction of a flow over IPv6.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "the halves of an address")]
+    pub(crate) const fn way_v6(&self, pair: &Pair6) -> u64 {
+        let src = fold((pair.src >> 64) as u64 ^ self.0[0], pair.src as u64 ^ self.0[1]);
+        let dst = fold((pair.dst >> 64) as u64 ^ self.0[2], pair.dst as u64 ^ self.0[0]);
+        fold(src ^ self.0[2] ^ pair.ports, dst ^ self.0[1])
     }
 
     /// The hash of a key.

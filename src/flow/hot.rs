@@ -1,7 +1,7 @@
 //! The short way for the packets that most of a capture consists of: data in order and the acknowledgements of it.
 //!
 //! A [`Body`] spreads over dozens of cache lines; to touch them for every packet costs more than everything else together.
-//! What a *plain* packet changes fits into three lines, a [`Hot`] record. Any other packet first has the record flushed into
+//! What a *plain* packet changes fits into two lines of a [`Hot`] record. Any other packet first has the record flushed into
 //! the body and then goes the long way, so the body stays the one meaning and this an exact shortcut, which a property test
 //! holds. [`Hot::plain`] is the definition.
 
@@ -15,9 +15,11 @@ use super::model::Side;
 const SILENCE: Span = Span::from_secs(10);
 /// Sequence numbers of a plain packet lie so close together that all differences are what they seem.
 const NEAR: u32 = 1 << 30;
-/// So many packets of its piece must have gone the long way: a plain packet then cannot be a copy of one before the piece,
-/// since copies are looked for among this many.
-pub(crate) const SETTLED: u64 = 16;
+/// Behind so many packets of its piece a plain one cannot be a copy of one before the piece: copies are looked for among this
+/// many.
+const SETTLED: u64 = 16;
+/// A flow of fewer packets is not worth a record.
+const WORTH_IT: u64 = 6;
 
 /// A packet on the short way.
 #[derive(Clone, Copy, Debug)]
@@ -42,8 +44,6 @@ pub(crate) struct Look {
 pub(crate) struct Settled {
     /// End of the payload seen, which is where the next segment is expected.
     pub(crate) edge: u32,
-    /// The number that came last.
-    pub(crate) last: u32,
     /// Highest number sent, and when first.
     pub(crate) sent: Option<(u32, Stamp)>,
     /// Highest acknowledgement of it, and when first.
@@ -63,6 +63,8 @@ pub(crate) struct Settled {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Advance {
     pub(crate) payload: u32,
+    /// Payload bytes of the largest segment, and how many came before the first of that size.
+    pub(crate) largest: (u32, u32),
     /// The number that came last.
     pub(crate) last: u32,
     /// Whether this side sent any.
@@ -98,7 +100,9 @@ struct Way {
     packets: u32,
     ip_bytes: u32,
     payload: u32,
+    /// Payload of the largest segment, and what came before the first of that size since the last flush.
     largest: u32,
+    largest_at: u32,
     window: (u16, u16),
     lane: u16,
     ttl: (u8, u8),
@@ -117,6 +121,7 @@ impl Default for Way {
             ip_bytes: 0,
             payload: 0,
             largest: 0,
+            largest_at: 0,
             window: (0, 0),
             lane: NO_LANE,
             ttl: (0, 0),
@@ -127,25 +132,89 @@ impl Default for Way {
 /// Of a side that sent nothing yet.
 const NO_LANE: u16 = u16::MAX;
 
-/// The hot record of a TCP flow: two cache lines of it are touched per packet.
+/// Whose record it is, as packets of side A say it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tuple {
+    /// IPv4.
+    V4(Pair),
+    /// IPv6.
+    V6(Pair6),
+}
+
+/// Source and destination of an IPv6 packet as its header has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pair6 {
+    /// Source address.
+    pub(crate) src: u128,
+    /// Destination address.
+    pub(crate) dst: u128,
+    /// 16 bits each, and above them a bit for UDP.
+    pub(crate) ports: u64,
+}
+
+impl Pair6 {
+    /// The same of a packet in the other direction.
+    pub(crate) const fn turned(self) -> Self {
+        Self { src: self.dst, dst: self.src, ports: turned(self.ports) }
+    }
+}
+
+/// Ports in the other order.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "the lower half is meant")]
+const fn turned(ports: u64) -> u64 {
+    ports & !0xffff_ffff | (ports as u32).rotate_left(16) as u64
+}
+
+/// Ports and protocol as pairs have them.
+#[inline(always)]
+pub(crate) const fn ports(udp: bool, src: u16, dst: u16) -> u64 {
+    (udp as u64) << 32 | (src as u64) << 16 | dst as u64
+}
+
+/// Source and destination of an IPv4 packet as its header has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pair {
+    /// 32 bits each.
+    pub(crate) addresses: u64,
+    /// 16 bits each, and above them a bit for UDP.
+    pub(crate) ports: u64,
+}
+
+impl Pair {
+    /// The same of a packet in the other direction.
+    #[inline(always)]
+    pub(crate) const fn turned(self) -> Self {
+        Self { addresses: self.addresses.rotate_left(32), ports: turned(self.ports) }
+    }
+}
+
+/// The hot record of a TCP flow: this line of it and a direction's are touched per packet.
 #[derive(Clone, Debug)]
 #[repr(align(64))]
 pub(crate) struct Hot {
-    /// IPv4 ends; what no IPv4 end is for IPv6.
-    pub(crate) ends: [u64; 2],
+    /// As side A sends; for IPv6 what no packet sends.
+    pair: Pair,
+    /// Hash of its key.
+    pub(crate) hash: u64,
     /// Where its key is.
     pub(crate) place: u32,
     may: [u8; 2],
     /// Whether something has to be flushed.
     dirty: bool,
+    /// Whether side B sent the last plain packet.
+    last_b: bool,
     last: i64,
     edge: [u32; 2],
-    /// The number that came last in each side's space, of the side or of its peer's acknowledgements.
-    chain: [u32; 2],
     sent: [u32; 2],
     acked: [u32; 2],
     ways: [Way; 2],
 }
+
+/// Of IPv6.
+const NO_PAIR: Pair = Pair { addresses: 0, ports: u64::MAX };
+
+const _: () = assert!(size_of::<Hot>() == 192, "three cache lines");
 
 /// What became of a packet on the short way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,37 +228,45 @@ pub(crate) enum Taken {
 #[expect(clippy::indexing_slicing, reason = "of two things, by an index that is 0 or 1")]
 impl Hot {
     /// A record that takes nothing yet.
-    pub(crate) fn new(ends: [u64; 2], place: u32) -> Self {
+    pub(crate) fn new(tuple: Tuple, hash: u64, place: u32) -> Self {
+        let pair = if let Tuple::V4(pair) = tuple { pair } else { NO_PAIR };
         Self {
-            ends,
+            pair,
+            hash,
             place,
             may: [0; 2],
             dirty: false,
+            last_b: false,
             last: 0,
             edge: [0; 2],
-            chain: [0; 2],
             sent: [0; 2],
             acked: [0; 2],
             ways: [Way::default(), Way::default()],
         }
     }
 
+    /// Whether it is the record of a flow of which this side sends like this.
+    #[inline(always)]
+    pub(crate) const fn is(&self, pair: Pair, from_b: bool) -> bool {
+        let pair = if from_b { pair.turned() } else { pair };
+        self.pair.addresses == pair.addresses && self.pair.ports == pair.ports
+    }
+
     /// Whether a packet is plain. All of this has to hold:
     ///
-    /// - TCP, whole, not to a group, not in a tunnel, nothing wrong with it; its key is known, and of its piece 16 packets were
-    ///   seen in this stretch; no FIN or RST was.
+    /// - TCP, whole, not to a group, not in a tunnel, nothing wrong with it; its key is known; no FIN or RST was seen in its piece.
+    /// - 16 packets were seen in this stretch before it, and where its piece is not the first one of its key there, 16 of its piece.
     /// - Its flags are ACK, or ACK and PSH; its window is not 0.
     /// - It is not earlier than the flow's packet before it, and less than 10 seconds later.
     /// - It came over the same lane as its side's packet before it, with a time to live in the range already seen.
     /// - Its sequence number is the end of what its side sent so far: data is new and in order, and what carries none is no
     ///   keepalive. It acknowledges no less than its side did before, and nothing that was not seen.
-    /// - It is not longer than the largest of its side before it.
     /// - It carries data, or acknowledges more than before, or is the first at its sequence number: no repeat, no change of
     ///   window alone.
     /// - What it raises has been raised often enough: the bounded lists of firsts are full.
     ///
     /// It then changes only: its side's packets and bytes, time of the last one, range of windows; the end of payload, the
-    /// highest number sent and acknowledged with their times, and, until enough is held, the first bytes.
+    /// highest number sent and acknowledged with their times, the largest segment, and, until enough is held, the first bytes.
     #[inline(always)]
     pub(crate) fn plain(&self, p: &Look) -> bool {
         let (me, peer) = (usize::from(p.from_b), usize::from(!p.from_b));
@@ -208,7 +285,6 @@ impl Hot {
             & (p.lane == way.lane)
             & (way.ttl.0 <= p.ttl)
             & (p.ttl <= way.ttl.1)
-            & (p.payload <= way.largest)
             & (p.seq == self.edge[me])
             & (self.edge[peer].wrapping_sub(p.ack) < NEAR)
             & (p.ack.wrapping_sub(self.acked[peer]) < NEAR)
@@ -230,6 +306,9 @@ impl Hot {
         if p.ack != self.acked[peer] {
             (way.acked, way.acked_frame) = (at, p.frame);
         }
+        if p.payload > way.largest {
+            (way.largest, way.largest_at) = (p.payload, way.payload);
+        }
         way.packets += 1;
         way.ip_bytes += p.ip_bytes;
         way.payload += p.payload;
@@ -238,8 +317,7 @@ impl Hot {
         self.dirty = true;
         self.sent[me] = p.seq;
         self.acked[peer] = p.ack;
-        self.chain[me] = p.seq;
-        self.chain[peer] = p.ack;
+        self.last_b = p.from_b;
         self.edge[me] = p.seq.wrapping_add(p.payload);
         if p.payload > 0 && self.may[me] & may::WANTED != 0 { Taken::Wanted } else { Taken::Wholly }
     }
@@ -276,12 +354,16 @@ impl Hot {
                 sums.ip_bytes = sums.ip_bytes.saturating_add(u64::from(way.ip_bytes));
                 sums.payload_bytes = sums.payload_bytes.saturating_add(u64::from(way.payload));
                 sums.last = Some(stamp(way.last, way.last_frame));
-                sums.window = Some(way.window);
+                if body.spaces.is_some() {
+                    sums.window = Some(way.window);
+                }
             }
             if let Some(spaces) = &mut body.spaces {
                 side.of_mut(spaces).advance(&Advance {
                     payload: way.payload,
-                    last: self.chain[me],
+                    largest: (way.largest, way.largest_at),
+                    // The last packet moved both: its own side's with its number, the peer's with what it acknowledged.
+                    last: if usize::from(self.last_b) == me { self.sent[me] } else { self.acked[me] },
                     sent: (way.packets > 0).then(|| (self.sent[me], stamp(way.rose, way.rose_frame))),
                     acked: (other.packets > 0).then(|| (self.acked[me], stamp(other.acked, other.acked_frame))),
                 });
@@ -295,28 +377,24 @@ impl Hot {
         }
     }
 
-    /// Learns from a body what plain packets would change. `from_b` says who sent the packet before, `lane` where it was seen if
-    /// it went into the body. Says for how many first bytes each side has room.
-    pub(crate) fn learn(
-        &mut self,
-        body: Option<&Body>,
-        from_b: bool,
-        lane: Option<u16>,
-        cap: usize,
-        input: InputId,
-    ) -> [usize; 2] {
-        self.ways[usize::from(from_b)].lane = lane.unwrap_or(NO_LANE);
+    /// Takes nothing until it learns again: what it knew is past.
+    pub(crate) const fn forget(&mut self) {
+        self.may = [0; 2];
+    }
+
+    /// Learns from a body what plain packets would change. Says for how many first bytes each side has room.
+    pub(crate) fn learn(&mut self, body: Option<&Body>, before: &Before, cap: usize) -> [usize; 2] {
+        let input = before.input;
+        self.ways[usize::from(before.from_b)].lane = before.lane.unwrap_or(NO_LANE);
         self.may = [0; 2];
         let Some((body, (_, last))) = body.and_then(|b| Some((b, b.order?))) else { return [0; 2] };
-        let [a, b] = &body.sums;
         let open = body.signals.iter().all(|s| s.rsts == 0);
-        let settled = open && a.packets.saturating_add(b.packets) >= SETTLED;
+        let settled = open && before.settled && (before.only || packets(body) >= SETTLED);
         let Some(spaces) = body.spaces.as_ref().filter(|_| settled) else { return [0; 2] };
         let (Some(x), Some(y)) = (spaces[0].settled(cap), spaces[1].settled(cap)) else { return [0; 2] };
         self.last = last.as_nanos();
         for (me, (own, peer)) in [(x, y), (y, x)].into_iter().enumerate() {
             self.edge[me] = own.edge;
-            self.chain[me] = own.last;
             let (sums, way) = (&body.sums[me], &mut self.ways[me]);
             let known = (sums.last, sums.ttl, sums.window, own.sent, peer.acked);
             let (Some(newest), Some(ttl), Some(window), Some(sent), Some(acked)) = known else { continue };
@@ -338,6 +416,79 @@ impl Hot {
         }
         [x.room, y.room]
     }
+
+    /// Learns from a body of UDP what plain datagrams would change.
+    pub(crate) fn learn_datagrams(&mut self, body: &Body, before: &Before) {
+        self.ways[usize::from(before.from_b)].lane = before.lane.unwrap_or(NO_LANE);
+        self.may = [0; 2];
+        let Some((_, last)) = body.order else { return };
+        self.last = last.as_nanos();
+        for me in [0, 1] {
+            let (sums, way) = (&body.sums[me], &mut self.ways[me]);
+            let (Some(newest), Some(ttl)) = (sums.last, sums.ttl) else { continue };
+            if newest.at.input != before.input || newest.time > last {
+                continue;
+            }
+            (way.last, way.last_frame, way.ttl) = (newest.time.as_nanos(), narrow(newest), ttl);
+            let full = body.datagrams.as_ref().is_some_and(|d| d[me].is_full());
+            self.may[me] = may::SEND | if full && sums.first_payload.is_some() { may::PAYLOAD } else { 0 };
+        }
+    }
+
+    /// Whether a datagram is plain: whole, not to a group, not in a tunnel; not earlier than the flow's one before it, less than 10
+    /// seconds later, over the same lane as its side's before it, with a time to live in the range already seen; and the first
+    /// few with payload are kept already. It then changes only its side's packets and bytes and the time of the last one.
+    #[inline]
+    pub(crate) fn plain_datagram(&self, p: &Look) -> bool {
+        let me = usize::from(p.from_b);
+        let way = &self.ways[me];
+        let needs = may::SEND | if p.payload > 0 { may::PAYLOAD } else { 0 };
+        let gap = p.time.as_nanos().wrapping_sub(self.last).cast_unsigned();
+        (needs & !self.may[me] == 0)
+            & (gap < SILENCE.as_nanos())
+            & (p.lane == way.lane)
+            & (way.ttl.0 <= p.ttl)
+            & (p.ttl <= way.ttl.1)
+            & (way.ip_bytes.checked_add(p.ip_bytes).is_some())
+    }
+
+    /// Adds a plain datagram.
+    #[inline]
+    pub(crate) fn add_datagram(&mut self, p: &Look) {
+        let way = &mut self.ways[usize::from(p.from_b)];
+        (way.last, way.last_frame) = (p.time.as_nanos(), p.frame);
+        way.packets += 1;
+        way.ip_bytes += p.ip_bytes;
+        way.payload += p.payload;
+        self.last = p.time.as_nanos();
+        self.dirty = true;
+    }
+}
+
+/// Packets in a body.
+const fn packets(body: &Body) -> u64 {
+    let [a, b] = &body.sums;
+    a.packets.saturating_add(b.packets)
+}
+
+/// Whether a flow is worth a record.
+pub(crate) const fn worth_a_record(body: &Body) -> bool {
+    packets(body) >= WORTH_IT && (body.spaces.is_some() || body.datagrams.is_some())
+}
+
+/// The packet that a record learns behind.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Before {
+    /// Who sent it.
+    pub(crate) from_b: bool,
+    /// Where it was seen, if it went into the body.
+    pub(crate) lane: Option<u16>,
+    /// Its input.
+    pub(crate) input: InputId,
+    /// Whether its stretch has seen as many packets as copies are looked for among.
+    pub(crate) settled: bool,
+    /// Whether its piece is the only one of its key in the stretch.
+    pub(crate) only: bool,
 }
 
 const PSH: u8 = 0x08;

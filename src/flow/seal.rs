@@ -160,7 +160,7 @@ fn openings(instance: &Instance, side: Side, space: Option<&Space>, start: Start
 }
 
 fn first_bytes(stream: Option<&Stream>) -> [Option<u64>; 3] {
-    stream.map_or([None; 3], |s| heads(&s.start(HEAD)))
+    stream.map_or([None; 3], |s| heads(s.start(HEAD)))
 }
 
 fn opening(stream: &Stream, start: &Start) -> Option<(i64, Opening)> {

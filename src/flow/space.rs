@@ -313,7 +313,6 @@ impl Space {
         }
         Some(Settled {
             edge: number(edge),
-            last: chain.last,
             sent: mark(&self.sent),
             acked: mark(&self.acked),
             sent_full: self.sent.is_full(),
@@ -333,6 +332,9 @@ impl Space {
         if by.payload > 0 {
             self.payload = self.payload.saturating_add(u64::from(by.payload));
             self.covered.insert(from, edge);
+            if by.largest.0 > self.largest.0 {
+                self.largest = (by.largest.0, from.saturating_add(i64::from(by.largest.1)));
+            }
         }
         // Near the new edge, which may be far from the old one.
         let ahead = |n: u32| {

@@ -119,10 +119,15 @@ impl Collected {
     }
 
     /// Nothing more will come.
-    pub fn finish(mut self) -> Observation {
+    pub fn finish(self) -> Observation {
+        self.finish_on(1)
+    }
+
+    /// As [`Self::finish`], on several threads. What comes out does not depend on how many there are.
+    pub fn finish_on(mut self, threads: usize) -> Observation {
         self.problems.into_iter().for_each(|p| self.partial.problem(p));
         self.inputs.sort_by_key(|i| i.input);
-        let mut seen = self.partial.finish(self.inputs, self.holes);
+        let mut seen = self.partial.finish_on(threads, self.inputs, self.holes);
         seen.add_drops(&self.drops);
         seen
     }

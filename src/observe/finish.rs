@@ -1,24 +1,27 @@
 //! From the pieces of a whole observation point to its [`Observation`].
 
 use std::collections::BTreeMap;
+use std::thread;
 
 use crate::base::{Problem, ProblemKind, Problems, Stamp};
-use crate::flow::{Flow, FlowKey, Quote, Resolved, Side, resolve, seal};
+use crate::flow::{Flow, FlowKey, Pieces, Quote, Resolved, Side, resolve, seal};
 
 use super::model::{Hole, InputSummary, Observation};
 use super::partial::Partial;
 
 impl Partial {
     /// Resolves everything: nothing more will come. Payload is turned into evidence and dropped.
-    pub fn finish(self, inputs: Vec<InputSummary>, mut holes: Vec<Hole>) -> Observation {
+    pub fn finish(self, inputs: Vec<InputSummary>, holes: Vec<Hole>) -> Observation {
+        self.finish_on(1, inputs, holes)
+    }
+
+    /// As [`Self::finish`], on several threads. What comes out does not depend on how many there are.
+    pub(super) fn finish_on(self, threads: usize, inputs: Vec<InputSummary>, mut holes: Vec<Hole>) -> Observation {
         let mut problems = self.problems_so_far();
         let mut flows = Vec::new();
-        for (key, pieces) in self.store.into_keys() {
-            let (instances, orphans) = resolve(&key, pieces);
+        for (mut some, orphans) in sealed(self.store.into_keys().collect(), threads) {
             orphans.iter().for_each(|q| problems.add(orphan(q)));
-            let mut of_key: Vec<Flow> = instances.into_iter().filter_map(|i| seal(key, i)).collect();
-            number(&mut of_key);
-            flows.append(&mut of_key);
+            flows.append(&mut some);
         }
         flows.sort_by_key(|f| (f.first, f.key, f.ordinal));
         attach(&mut flows, &mut problems, self.fragments.resolve());
@@ -34,6 +37,40 @@ impl Partial {
         self.store.shed_attempts().into_iter().for_each(|(at, n)| problems.add(attempts_counted(at, n)));
         problems
     }
+}
+
+/// Keys and their pieces.
+type Keys = Vec<(FlowKey, Pieces)>;
+
+/// Fewer keys than this are not worth a thread.
+const WORTH_A_THREAD: usize = 256;
+
+/// The flows of all keys, and the ICMP errors about none of them, in the order of the keys.
+fn sealed(mut keys: Keys, threads: usize) -> Vec<(Vec<Flow>, Vec<Quote>)> {
+    let shares = threads.min(keys.len() / WORTH_A_THREAD).max(1);
+    let share = keys.len().div_ceil(shares);
+    let mut later: Vec<Keys> = (1..shares).rev().map(|n| keys.split_off((n * share).min(keys.len()))).collect();
+    later.reverse();
+    thread::scope(|scope| {
+        let others: Vec<_> = later.into_iter().map(|keys| scope.spawn(move || seal_all(keys))).collect();
+        let mut all = vec![seal_all(keys)];
+        for other in others {
+            all.push(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        all
+    })
+}
+
+fn seal_all(keys: Keys) -> (Vec<Flow>, Vec<Quote>) {
+    let (mut flows, mut orphans) = (Vec::with_capacity(keys.len()), Vec::new());
+    for (key, pieces) in keys {
+        let (instances, none) = resolve(&key, pieces);
+        orphans.extend(none);
+        let from = flows.len();
+        flows.extend(instances.into_iter().filter_map(|i| seal(key, i)));
+        number(flows.get_mut(from..).unwrap_or_default());
+    }
+    (flows, orphans)
 }
 
 /// Attempts that were let go for want of memory.

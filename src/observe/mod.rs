@@ -15,6 +15,7 @@ mod repeats;
 mod run;
 mod saved;
 mod store;
+mod warm;
 mod workers;
 
 pub use collected::Collected;

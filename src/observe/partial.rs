@@ -8,13 +8,15 @@ use std::net::IpAddr;
 
 use crate::base::{FrameRef, InputId, Problem, ProblemKind, Problems, Proto, Stamp};
 use crate::capture::{Counted, Frame};
-use crate::flow::{DatagramKey, EndPoint, FlowKey, Fragments, Lane, Pieces, Quote, Seen, Shift, Side, forget};
+use crate::flow::{
+    DatagramKey, EndPoint, FlowKey, Fragments, Lane, Look, Pair, Pieces, Quote, Seen, Shift, Side, forget,
+};
 use crate::packet::{self, Body, Glance, Icmp, Packet, Trail, Vlans};
 
 use super::finish::attempts_counted;
 use super::limits::Limits;
 use super::repeats::{self, Contents, Print, Repeats};
-use super::store::{Long, Short, Store};
+use super::store::{Long, Store};
 
 /// Pieces of one saved observation: more than that is no file of ours.
 pub(super) const MAX_PIECES: usize = 2_000_000;
@@ -64,43 +66,119 @@ impl Partial {
     }
 
     /// Takes in a frame: decodes it, adds its packet to its flow.
-    #[inline]
+    #[inline(always)]
     pub fn frame(&mut self, frame: &Frame<'_>) {
-        let Some(g) = packet::glance(frame) else { return self.other(frame) };
-        if !self.short(frame, &g) {
-            self.usual(frame, g.device, &g.segment());
+        if !self.quick(frame) {
+            // A copy, so that the frame itself need not lie in memory.
+            self.slower(*frame);
         }
     }
 
-    /// The short way, for plain packets; `false` where the frame has to go the long way.
+    /// The short way of a plain packet over IPv4 and untagged Ethernet, wholly in registers; `false` where it is none.
     #[inline(always)]
-    fn short(&mut self, frame: &Frame<'_>, g: &Glance<'_>) -> bool {
-        let interface = g.device.unwrap_or(frame.interface);
-        let Some(lane) = self.lanes.number(interface, g.tag) else { return false };
-        let at = Stamp { time: frame.time, at: FrameRef { input: frame.input, frame: frame.number } };
-        let ends = self.store.ends(g);
-        if !self.store.short(&ends, &Short { glance: g, at, lane }) {
+    fn quick(&mut self, frame: &Frame<'_>) -> bool {
+        let Some(q) = packet::quick(frame) else { return false };
+        let Some((number, from_b)) = self.store.hot_v4(Pair { addresses: q.addresses, ports: u64::from(q.ports) })
+        else {
             return false;
-        }
+        };
+        let Some(lane) = self.lanes.number(frame.interface, Glance::UNTAGGED) else { return false };
+        let Ok(narrow) = u32::try_from(frame.number) else { return false };
+        let look = Look {
+            from_b,
+            time: frame.time,
+            frame: narrow,
+            lane,
+            ttl: q.ttl,
+            flags: q.flags,
+            window: q.window,
+            seq: q.seq,
+            ack: q.ack,
+            payload: q.payload_len,
+            ip_bytes: q.ip_bytes,
+        };
+        let Some(hash) = self.store.short(number, frame.input, &look, || q.payload(frame)) else { return false };
+        self.remember(frame, frame.interface, hash, &look, q.id);
+        true
+    }
+
+    /// A plain packet may be copied.
+    #[inline(always)]
+    fn remember(&mut self, frame: &Frame<'_>, interface: u32, hash: u64, look: &Look, id: u16) {
+        let at = Stamp { time: frame.time, at: FrameRef { input: frame.input, frame: frame.number } };
         let contents = Contents {
-            kind: repeats::tcp(g.flags),
-            id: g.id,
-            ip_bytes: g.ip_bytes,
+            kind: repeats::tcp(look.flags),
+            id,
+            ip_bytes: look.ip_bytes,
+            seq: look.seq,
+            ack: look.ack,
+            payload: look.payload,
+        };
+        self.repeats.add_plain(Print::new(Place { at, interface, carried: 0 }, hash, look.from_b, &contents));
+    }
+
+    /// What was not quick: the short way with tags, IPv6 or another link layer, and everything that is not plain.
+    #[inline(never)]
+    fn slower(&mut self, frame: Frame<'_>) {
+        let Some(g) = packet::glance(&frame) else { return self.other(&frame) };
+        if !self.short(&frame, &g) {
+            self.usual(&frame, g.device, &g.segment());
+        }
+    }
+
+    /// The short way of a plain packet; `false` where the frame has to go the long way.
+    fn short(&mut self, frame: &Frame<'_>, g: &Glance<'_>) -> bool {
+        let Some((number, from_b)) = self.store.hot(false, g) else { return false };
+        let Some(look) = self.look(frame, g, from_b) else { return false };
+        let Some(hash) = self.store.short(number, frame.input, &look, || g.payload) else { return false };
+        self.remember(frame, g.device.unwrap_or(frame.interface), hash, &look, g.id);
+        true
+    }
+
+    /// What the short way wants to know of a packet.
+    fn look(&mut self, frame: &Frame<'_>, g: &Glance<'_>, from_b: bool) -> Option<Look> {
+        Some(Look {
+            from_b,
+            time: frame.time,
+            frame: u32::try_from(frame.number).ok()?,
+            lane: self.lanes.number(g.device.unwrap_or(frame.interface), g.tag)?,
+            ttl: g.ttl,
+            flags: g.flags,
+            window: g.window,
             seq: g.seq,
             ack: g.ack,
             payload: g.payload_len,
-        };
-        self.repeats.add_plain(Print::new(Place { at, interface, carried: 0 }, ends.hash(), ends.from_b, &contents));
-        true
+            ip_bytes: g.ip_bytes,
+        })
     }
 
     /// What is no usual TCP segment.
     #[inline(never)]
     fn other(&mut self, frame: &Frame<'_>) {
         match packet::glance_datagram(frame) {
+            Some(g) if self.short_datagram(frame, &g) => {}
             Some(g) => self.usual(frame, g.device, &g.datagram()),
             None => self.long(frame),
         }
+    }
+
+    /// The short way of a plain datagram; `false` where the frame has to go the long way.
+    fn short_datagram(&mut self, frame: &Frame<'_>, g: &Glance<'_>) -> bool {
+        let Some((number, from_b)) = self.store.hot(true, g) else { return false };
+        let Some(look) = self.look(frame, g, from_b) else { return false };
+        let Some(hash) = self.store.short_datagram(number, frame.input, &look) else { return false };
+        let interface = g.device.unwrap_or(frame.interface);
+        let at = Stamp { time: frame.time, at: FrameRef { input: frame.input, frame: frame.number } };
+        let contents = Contents {
+            kind: repeats::UDP,
+            id: g.id,
+            ip_bytes: g.ip_bytes,
+            payload: g.payload_len,
+            ..Contents::default()
+        };
+        // Datagrams have no numbers: any may be a copy.
+        self.repeats.add(at.at, Print::new(Place { at, interface, carried: 0 }, hash, from_b, &contents));
+        true
     }
 
     /// A packet in no tunnel with nothing wrong about it.
@@ -143,7 +221,7 @@ impl Partial {
         let [a, b] = c.sides;
         let sides = if first == Side::A { [a, b] } else { [b, a] };
         let at = |time| Stamp { time, at: FrameRef { input: c.input, frame: c.number } };
-        if !self.store.counted(&key, c.input, |pieces| pieces.counted(&sides, at)) {
+        if !self.store.counted(&key, |pieces| pieces.counted(&sides, at)) {
             let last = c.sides.iter().flatten().map(|s| s.last).max();
             last.into_iter().for_each(|last| self.overflow(at(last)));
         }
@@ -182,16 +260,19 @@ impl Partial {
         match &p.body {
             Body::Tcp(t) => {
                 self.fragment(p, t.first_fragment, key, side, place.at);
-                let lane = self.lanes.of(place.interface, p.vlans);
-                let long = Long { key: &key, hash, side, at: place.at, lane, tcp: t };
-                let add = |pieces: &mut Pieces| pieces.tcp(&key, side, &seen(t.payload_len), t);
-                if self.store.tcp(&long, add).is_none() {
+                let lane = self.lanes.of(place.interface, p.vlans).filter(|_| !t.opens());
+                let long = Long { key: &key, hash, side, at: place.at, lane, settled: self.repeats.is_settled() };
+                if self.store.packet(&long, |pieces| pieces.tcp(&key, side, &seen(t.payload_len), t)).is_none() {
                     self.overflow(place.at);
                 }
             }
             Body::Udp(u) => {
                 self.fragment(p, u.first_fragment, key, side, place.at);
-                self.add(&key, hash, place.at, |pieces| pieces.udp(side, &seen(u.payload_len), u));
+                let lane = self.lanes.of(place.interface, p.vlans);
+                let long = Long { key: &key, hash, side, at: place.at, lane, settled: true };
+                if self.store.packet(&long, |pieces| pieces.udp(side, &seen(u.payload_len), u)).is_none() {
+                    self.overflow(place.at);
+                }
             }
             Body::Icmp(icmp) => {
                 self.add(&key, hash, place.at, |pieces| pieces.plain(side, &seen(0)));

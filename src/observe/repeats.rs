@@ -8,7 +8,6 @@
 use std::collections::BTreeMap;
 
 use crate::base::{FrameRef, InputId, Problem, ProblemKind, Span, Time};
-use crate::flow::fold;
 use crate::packet::{Body, Packet};
 
 use super::partial::Place;
@@ -23,12 +22,13 @@ const ONE_IN: u64 = 10;
 /// What is compared of a packet.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Print {
-    hash: u64,
+    /// A hash of the tuple.
+    who: u64,
+    /// Sequence and acknowledgement number; lengths; the rest of the contents and who of the two sent it.
+    contents: [u64; 3],
     time: Time,
     /// Interface and encapsulation: what differs between two sightings of a packet that carries no identification.
     sighting: (u32, u64),
-    /// Whether equal prints are copies also on one interface.
-    unique: bool,
 }
 
 /// What of a packet's contents makes a copy: not the time to live, since a router's copy has one less.
@@ -47,13 +47,21 @@ impl Print {
     /// `who` is a hash of the tuple, `from_b` who of the two sent the packet.
     #[inline(always)]
     pub(super) fn new(place: Place, who: u64, from_b: bool, c: &Contents) -> Self {
-        const ODD: [u64; 2] = [0x9e37_79b9_7f4a_7c15, 0xd1b5_4a32_d192_ed03];
         let numbers = u64::from(c.seq) << 32 | u64::from(c.ack);
         let lengths = u64::from(c.ip_bytes) << 32 | u64::from(c.payload);
         let rest = u64::from(c.kind) << 17 | u64::from(c.id) << 1 | u64::from(from_b);
-        let hash = fold(fold(who ^ numbers, lengths ^ ODD[0]) ^ rest, ODD[1]);
-        let unique = c.id != 0 && c.kind != LATER_FRAGMENT;
-        Self { hash, time: place.at.time, sighting: (place.interface, place.carried), unique }
+        Self {
+            who,
+            contents: [numbers, lengths, rest],
+            time: place.at.time,
+            sighting: (place.interface, place.carried),
+        }
+    }
+
+    /// Whether equal prints are copies also on one interface: the packet has an identification of its own.
+    const fn is_unique(&self) -> bool {
+        let [.., rest] = self.contents;
+        rest >> 1 & 0xffff != 0 && rest >> 17 != LATER_FRAGMENT as u64
     }
 
     /// The print of a packet on the long way.
@@ -61,7 +69,7 @@ impl Print {
         let common = Contents { id: p.id, ip_bytes: p.ip_bytes, ..Contents::default() };
         let contents = match &p.body {
             Body::Tcp(t) => Contents { kind: tcp(t.flags.0), seq: t.seq, ack: t.ack, payload: t.payload_len, ..common },
-            Body::Udp(u) => Contents { kind: 2, payload: u.payload_len, ..common },
+            Body::Udp(u) => Contents { kind: UDP, payload: u.payload_len, ..common },
             Body::Icmp(i) => Contents { kind: 3 | u32::from(i.ty) << 8 | u32::from(i.code) << 16, ..common },
             Body::LaterFragment { .. } => Contents { kind: LATER_FRAGMENT, ..common },
             Body::Other(_) => Contents { kind: 5, ..common },
@@ -70,8 +78,9 @@ impl Print {
     }
 
     fn repeats(&self, before: &Self) -> bool {
-        self.hash == before.hash
-            && (self.unique || self.sighting != before.sighting)
+        self.who == before.who
+            && self.contents == before.contents
+            && (self.is_unique() || self.sighting != before.sighting)
             && before.time <= self.time
             && self.time.since(before.time) <= WITHIN
     }
@@ -83,30 +92,40 @@ pub(super) const fn tcp(flags: u8) -> u32 {
     1 | (flags as u32) << 8
 }
 
+/// The kind of a UDP packet.
+pub(super) const UDP: u32 = 2;
 const LATER_FRAGMENT: u32 = 4;
 
 /// The last few packets, in a ring.
 #[derive(Clone, Debug)]
 struct Ring {
     prints: [Print; NEAR],
+    /// The same of each alone, so that most packets are compared with all of them in a few instructions.
+    whos: [u64; NEAR],
     /// Packets so far.
     seen: usize,
 }
 
 impl Default for Ring {
     fn default() -> Self {
-        let none = Print { hash: 0, time: Time::from_nanos(0), sighting: (0, 0), unique: false };
-        Self { prints: [none; NEAR], seen: 0 }
+        let none = Print { who: 0, contents: [0; 3], time: Time::from_nanos(0), sighting: (0, 0) };
+        Self { prints: [none; NEAR], whos: [0; NEAR], seen: 0 }
     }
 }
 
 impl Ring {
     #[inline(always)]
     fn push(&mut self, print: Print) {
-        if let Some(slot) = self.prints.get_mut(self.seen % NEAR) {
-            *slot = print;
+        let at = self.seen % NEAR;
+        if let (Some(slot), Some(who)) = (self.prints.get_mut(at), self.whos.get_mut(at)) {
+            (*slot, *who) = (print, print.who);
         }
         self.seen = self.seen.wrapping_add(1);
+    }
+
+    /// Whether there may be a packet of the same tuple.
+    fn may_hold(&self, who: u64) -> bool {
+        self.whos.iter().fold(false, |found, w| found | (*w == who))
     }
 
     /// The newest first.
@@ -135,7 +154,7 @@ pub(super) struct Repeats {
 impl Repeats {
     /// Takes in the next packet.
     pub(super) fn add(&mut self, at: FrameRef, print: Print) {
-        let counted = self.last.iter().any(|before| print.repeats(before));
+        let counted = self.last.may_hold(print.who) && self.last.iter().any(|before| print.repeats(before));
         if counted {
             self.count(at);
         }
@@ -143,6 +162,11 @@ impl Repeats {
             self.first.push(Early { print, at, counted });
         }
         self.last.push(print);
+    }
+
+    /// Whether the first packets of the stretch, which may be copies of the last ones of the stretch before, are behind it.
+    pub(super) const fn is_settled(&self) -> bool {
+        self.first.len() >= NEAR
     }
 
     /// Takes in a plain packet, which is no copy of one before it but may be copied itself.

@@ -45,7 +45,7 @@ pub fn observe(inputs: Vec<Input>, options: &Options) -> Result<Observation, Run
 /// # Errors
 /// Where no input could be opened.
 pub fn observe_within(inputs: Vec<Input>, options: &Options, limits: &Limits) -> Result<Observation, RunError> {
-    collect(inputs, Vec::new(), options, limits).map(Collected::finish)
+    collect(inputs, Vec::new(), options, limits).map(|point| point.finish_on(options.threads))
 }
 
 /// As [`observe_within`], with saved observations among the inputs, each with the numbers of its inputs; not finished yet.

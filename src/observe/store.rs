@@ -1,16 +1,19 @@
 //! Where the pieces of a stretch's keys are: an index over keys in order of first sight, and beside it a small table of the flows
 //! whose packets may take the short way.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use hashbrown::HashTable;
 
-use crate::base::{InputId, Proto, Stamp};
-use crate::flow::{FlowKey, Hot, Look, Pieces, Seeds, Shift, Side, Taken, end_v4, prefix_cap};
-use crate::packet::{Addresses, Glance, Tcp};
+use crate::base::{FrameRef, InputId, Proto, Stamp};
+use crate::flow::{
+    Before, FlowKey, Look, Pair, Pair6, Pieces, Seeds, Shift, Side, Taken, Tuple, ports, prefix_cap, worth_a_record,
+};
+use crate::packet::{Addresses, Glance};
 
-use super::firsts::Firsts;
 use super::limits::Limits;
+use super::warm::{COLD, Warm};
 
 /// A key and its pieces.
 #[derive(Clone, Debug)]
@@ -22,8 +25,6 @@ struct Entry {
     changed: bool,
     pieces: Pieces,
 }
-
-const COLD: u32 = u32::MAX;
 
 /// The pieces of all keys.
 #[derive(Clone, Debug)]
@@ -41,100 +42,6 @@ pub(super) struct Store {
     shed: Option<(Stamp, u64)>,
     /// How often entries got other places.
     renumbered: u64,
-}
-
-/// Open addressing over hot records: half of a hash and a record's number plus one in each slot.
-#[derive(Clone, Debug, Default)]
-struct Warm {
-    slots: Vec<u64>,
-    records: Vec<Hot>,
-    hashes: Vec<u64>,
-    firsts: Firsts,
-    /// The input all hot records are of.
-    input: Option<InputId>,
-    /// Frames of several inputs, or stretches appended: stamps do not grow with time.
-    mixed: bool,
-}
-
-const TAG: u64 = 0xffff_ffff_0000_0000;
-
-impl Warm {
-    /// The number of the record with this hash that `is` the one sought.
-    #[inline(always)]
-    fn find(&self, hash: u64, is: impl Fn(&Hot) -> bool) -> Option<usize> {
-        let mask = self.slots.len().wrapping_sub(1);
-        let mut at = low(hash) & mask;
-        loop {
-            let slot = *self.slots.get(at)?;
-            if slot == 0 {
-                return None;
-            }
-            if (slot ^ hash) & TAG == 0 {
-                let number = low(slot & !TAG) - 1;
-                if let Some(hot) = self.records.get(number)
-                    && is(hot)
-                {
-                    return Some(number);
-                }
-            }
-            at = (at + 1) & mask;
-        }
-    }
-
-    /// Adds a record; its number.
-    fn insert(&mut self, hash: u64, record: Hot) -> u32 {
-        let number = u32::try_from(self.records.len()).unwrap_or(COLD);
-        self.records.push(record);
-        self.hashes.push(hash);
-        if self.slots.len() < 2 * self.records.len() {
-            self.slots = vec![0; (4 * self.records.len()).next_power_of_two().max(64)];
-            (0..self.hashes.len()).for_each(|n| self.place(n));
-        } else {
-            self.place(self.records.len() - 1);
-        }
-        number
-    }
-
-    fn place(&mut self, number: usize) {
-        let Some(&hash) = self.hashes.get(number) else { return };
-        let mask = self.slots.len().wrapping_sub(1);
-        let mut at = low(hash) & mask;
-        while let Some(slot) = self.slots.get_mut(at) {
-            if *slot == 0 {
-                *slot = hash & TAG | (number as u64 + 1);
-                return;
-            }
-            at = (at + 1) & mask;
-        }
-    }
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "what of a hash chooses a slot, or a number below 2^32")]
-#[inline(always)]
-const fn low(n: u64) -> usize {
-    n as usize
-}
-
-/// A packet that a store is asked to take the short way.
-pub(super) struct Short<'a> {
-    pub(super) glance: &'a Glance<'a>,
-    pub(super) at: Stamp,
-    pub(super) lane: u16,
-}
-
-/// The ends of a glance's packet, and whether the higher one sent it.
-pub(super) struct Ends {
-    hash: u64,
-    pub(super) from_b: bool,
-    v4: Option<[u64; 2]>,
-}
-
-impl Ends {
-    /// The hash of the key.
-    #[inline(always)]
-    pub(super) const fn hash(&self) -> u64 {
-        self.hash
-    }
 }
 
 impl Default for Store {
@@ -158,64 +65,70 @@ impl Store {
         }
     }
 
-    /// The key of a packet as far as the short way needs it.
+    /// The hot record of a packet over IPv4, and whether side B sent it.
     #[inline(always)]
-    pub(super) fn ends(&self, g: &Glance<'_>) -> Ends {
+    pub(super) fn hot_v4(&self, pair: Pair) -> Option<(usize, bool)> {
+        self.warm.find_v4(&self.seeds, pair)
+    }
+
+    /// The same of a packet at a glance.
+    #[inline]
+    pub(super) fn hot(&self, udp: bool, g: &Glance<'_>) -> Option<(usize, bool)> {
+        let ports = ports(udp, g.src_port, g.dst_port);
         match g.addresses {
-            Addresses::V4(src, dst) => {
-                let (src, dst) = (end_v4(src, g.src_port), end_v4(dst, g.dst_port));
-                let (a, b) = (src.min(dst), src.max(dst));
-                Ends { hash: self.seeds.v4(Proto::Tcp, a, b), from_b: src > dst, v4: Some([a, b]) }
-            }
-            Addresses::V6(src, dst) => {
-                let (src, dst) = ((src, g.src_port), (dst, g.dst_port));
-                let (a, b) = (src.min(dst), src.max(dst));
-                Ends { hash: self.seeds.v6(Proto::Tcp, a, b), from_b: src > dst, v4: None }
-            }
+            Addresses::V4(src, dst) => self.hot_v4(Pair { addresses: u64::from(src) << 32 | u64::from(dst), ports }),
+            Addresses::V6(src, dst) => self.warm.find_v6(&self.seeds, &Pair6 { src, dst, ports }),
         }
     }
 
-    /// Takes a packet the short way; `false` where it has to go the long one.
+    /// Takes a datagram of a hot record the short way: the hash of its key, or `None` where it has to go the long one.
+    #[inline]
+    pub(super) fn short_datagram(&mut self, number: usize, input: InputId, look: &Look) -> Option<u64> {
+        let warm = &mut self.warm;
+        let hot = warm.records.get_mut(number).filter(|hot| warm.input == Some(input) && hot.plain_datagram(look))?;
+        hot.add_datagram(look);
+        Some(hot.hash)
+    }
+
+    /// Takes a packet of a hot record the short way: the hash of its key, or `None` where it has to go the long one. `payload` is
+    /// what was captured of it.
     #[inline(always)]
-    pub(super) fn short(&mut self, ends: &Ends, p: &Short<'_>) -> bool {
-        let (g, at) = (p.glance, p.at);
-        let Self { warm, entries, .. } = self;
-        let Ok(frame) = u32::try_from(at.at.frame) else { return false };
-        if warm.input != Some(at.at.input) || warm.mixed {
-            return false;
+    pub(super) fn short<'a>(
+        &mut self,
+        number: usize,
+        input: InputId,
+        look: &Look,
+        payload: impl FnOnce() -> &'a [u8],
+    ) -> Option<u64> {
+        let warm = &mut self.warm;
+        if warm.input != Some(input) {
+            return None;
         }
-        let found = match ends.v4 {
-            Some([a, b]) => warm.find(ends.hash, |hot| hot.ends[0] == a && hot.ends[1] == b),
-            None => warm.find(ends.hash, |hot| entries.get(hot.place as usize).is_some_and(|e| is(&e.key, g))),
-        };
-        let Some((number, hot)) = found.and_then(|n| Some((n, warm.records.get_mut(n)?))) else { return false };
-        let look = Look {
-            from_b: ends.from_b,
-            time: at.time,
-            frame,
-            lane: p.lane,
-            ttl: g.ttl,
-            flags: g.flags,
-            window: g.window,
-            seq: g.seq,
-            ack: g.ack,
-            payload: g.payload_len,
-            ip_bytes: g.ip_bytes,
-        };
-        if !hot.plain(&look) {
-            return false;
+        let hot = warm.records.get_mut(number)?;
+        if !hot.plain(look) {
+            return None;
         }
-        let pending = hot.pending(ends.from_b);
-        if hot.add(&look) == Taken::Wanted {
-            let side = if ends.from_b { Side::B } else { Side::A };
-            if !warm.firsts.add(number, side, pending, g.payload, g.payload_len, at) {
-                hot.sated(ends.from_b);
-            }
-            if warm.firsts.is_full() {
-                self.spill();
-            }
+        let hash = hot.hash;
+        if hot.add(look) == Taken::Wanted {
+            let at = Stamp { time: look.time, at: FrameRef { input, frame: u64::from(look.frame) } };
+            self.want(number, look.from_b, at, look.payload, payload());
         }
-        true
+        Some(hash)
+    }
+
+    /// Keeps first bytes of a packet just added: values, not a reference, since whatever is referred to would have to lie in
+    /// memory for every packet.
+    #[inline(never)]
+    fn want(&mut self, number: usize, from_b: bool, at: Stamp, wire: u32, payload: &[u8]) {
+        let Warm { records, firsts, .. } = &mut self.warm;
+        let Some(hot) = records.get_mut(number) else { return };
+        let side = if from_b { Side::B } else { Side::A };
+        if !firsts.add(number, side, hot.pending(from_b) - wire, payload, wire, at) {
+            hot.sated(from_b);
+        }
+        if firsts.is_full() {
+            self.spill();
+        }
     }
 
     /// Moves the first bytes of plain packets to where they belong.
@@ -263,8 +176,8 @@ impl Store {
         Some(place)
     }
 
-    /// Adds a TCP packet, and learns what the short way needs for the next one.
-    pub(super) fn tcp(&mut self, p: &Long<'_, '_>, add: impl FnOnce(&mut Pieces) -> usize) -> Option<()> {
+    /// Adds a TCP or UDP packet, and learns what the short way needs for the next one.
+    pub(super) fn packet(&mut self, p: &Long<'_>, add: impl FnOnce(&mut Pieces) -> usize) -> Option<()> {
         let place = self.add(p.key, p.hash, add)?;
         let input = *self.warm.input.get_or_insert(p.at.at.input);
         if input != p.at.at.input && !self.warm.mixed {
@@ -274,30 +187,34 @@ impl Store {
         if self.warm.mixed || p.at.at.frame > u64::from(u32::MAX) {
             return Some(());
         }
-        let Self { entries, warm, .. } = self;
+        let Self { entries, warm, seeds, .. } = self;
         let entry = entries.get_mut(place)?;
+        let only = entry.pieces.len() == 1;
         let body = entry.pieces.newest_body();
         if entry.hot == COLD {
-            if body.as_ref().is_none_or(|b| !b.may_settle()) {
+            if body.as_ref().is_none_or(|b| !worth_a_record(b)) {
                 return Some(());
             }
-            entry.hot = warm.insert(p.hash, Hot::new(narrow_ends(p.key), u32::try_from(place).ok()?));
+            entry.hot = warm.insert(seeds, tuple(p.key), p.hash, u32::try_from(place).ok()?);
         }
-        let lane = p.lane.filter(|_| !p.tcp.opens());
+        let before = Before { from_b: p.side == Side::B, lane: p.lane, input, settled: p.settled, only };
         let hot = warm.records.get_mut(entry.hot as usize)?;
-        let rooms = hot.learn(body.as_deref(), p.side == Side::B, lane, prefix_cap(p.key), input);
-        warm.firsts.expect(entry.hot as usize, rooms);
+        if p.key.proto == Proto::Udp {
+            hot.learn_datagrams(body?, &before);
+        } else {
+            let rooms = hot.learn(body.as_deref(), &before, prefix_cap(p.key));
+            warm.firsts.expect(entry.hot as usize, rooms);
+        }
         Some(())
     }
 
     /// Adds plain packets that were counted; `false` where the key is new and the store is full.
-    pub(super) fn counted(&mut self, key: &FlowKey, input: InputId, add: impl FnOnce(&mut Pieces) -> usize) -> bool {
+    pub(super) fn counted(&mut self, key: &FlowKey, add: impl FnOnce(&mut Pieces) -> usize) -> bool {
         let Some(place) = self.add(key, self.hash(key), add) else { return false };
         let Self { entries, warm, .. } = self;
         let Some(entry) = entries.get_mut(place) else { return true };
         if let Some(hot) = warm.records.get_mut(entry.hot as usize) {
-            // What the short way knew is past; the next packet on the long way teaches it again.
-            hot.learn(None, false, None, 0, input);
+            hot.forget();
             warm.firsts.expect(entry.hot as usize, [0; 2]);
         }
         true
@@ -318,7 +235,7 @@ impl Store {
     /// Gives up the short way, for good: what comes next has no order with what is there.
     pub(super) fn cool(&mut self) {
         self.flush();
-        self.warm = Warm { mixed: true, ..Warm::default() };
+        self.warm = Warm::closed();
         self.entries.iter_mut().for_each(|e| e.hot = COLD);
     }
 
@@ -500,30 +417,33 @@ impl Store {
     }
 }
 
-/// A TCP packet on the long way.
-pub(super) struct Long<'p, 'a> {
+/// A TCP or UDP packet on the long way.
+pub(super) struct Long<'p> {
     pub(super) key: &'p FlowKey,
     pub(super) hash: u64,
     pub(super) side: Side,
     pub(super) at: Stamp,
-    /// Number of its lane, where it has one.
+    /// Number of its lane, where it has one and it is no SYN.
     pub(super) lane: Option<u16>,
-    pub(super) tcp: &'p Tcp<'a>,
+    /// Whether enough packets were seen that a plain one can be no copy of one before the stretch.
+    pub(super) settled: bool,
 }
 
-/// The ends of an IPv4 key as numbers; for IPv6 what no IPv4 end is.
-fn narrow_ends(key: &FlowKey) -> [u64; 2] {
-    key.ends.map(|e| match e.addr {
-        std::net::IpAddr::V4(a) => end_v4(a.to_bits(), e.port),
-        std::net::IpAddr::V6(_) => u64::MAX,
-    })
+/// What packets of a key's side A say.
+fn tuple(key: &FlowKey) -> Tuple {
+    let [a, b] = key.ends;
+    let ports = ports(key.proto == Proto::Udp, a.port, b.port);
+    match (a.addr, b.addr) {
+        (IpAddr::V4(src), IpAddr::V4(dst)) => {
+            Tuple::V4(Pair { addresses: u64::from(src.to_bits()) << 32 | u64::from(dst.to_bits()), ports })
+        }
+        (src, dst) => Tuple::V6(Pair6 { src: wide(src), dst: wide(dst), ports }),
+    }
 }
 
-/// Whether a packet over IPv6 is of a key.
-fn is(key: &FlowKey, g: &Glance<'_>) -> bool {
-    let Addresses::V6(src, dst) = g.addresses else { return false };
-    let end = |addr: u128, port| (std::net::IpAddr::V6(addr.into()), port);
-    let (src, dst) = (end(src, g.src_port), end(dst, g.dst_port));
-    let [a, b] = key.ends.map(|e| (e.addr, e.port));
-    key.proto == Proto::Tcp && ((a, b) == (src, dst) || (a, b) == (dst, src))
+const fn wide(addr: IpAddr) -> u128 {
+    match addr {
+        IpAddr::V4(a) => a.to_bits() as u128,
+        IpAddr::V6(a) => a.to_bits(),
+    }
 }

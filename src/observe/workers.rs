@@ -36,31 +36,27 @@ impl Stretch {
 }
 
 /// What frames are put into.
-struct Taking {
-    partial: Partial,
-    span: Option<(Time, Time)>,
-}
+struct Taking(Partial);
 
 impl Sink for Taking {
     #[inline(always)]
     fn frame(&mut self, frame: &Frame<'_>) {
-        let (first, last) = self.span.unwrap_or((frame.time, frame.time));
-        self.span = Some((first.min(frame.time), last.max(frame.time)));
-        self.partial.frame(frame);
+        self.0.frame(frame);
     }
 
     fn problem(&mut self, problem: Problem) {
-        self.partial.problem(problem);
+        self.0.problem(problem);
     }
 }
 
 /// Reads a source to its end.
 pub(super) fn read(reader: &mut Reader, limits: &Limits) -> Stretch {
-    let mut taking = Taking { partial: Partial::within(limits), span: None };
+    let mut taking = Taking(Partial::within(limits));
     let meta = reader.each(&mut taking);
-    let Taking { mut partial, span } = taking;
+    let Taking(mut partial) = taking;
     partial.set_frames(meta.input, meta.packets);
     partial.settle();
+    let span = meta.span;
     Stretch { partial, meta, span }
 }
 

@@ -14,6 +14,8 @@ enum Act {
     Data(u16),
     /// An acknowledgement of everything, or of part of it.
     Ack(u8),
+    /// UDP between the same ends.
+    Datagram(u16),
     /// Something from the list of oddities.
     Odd(u8),
 }
@@ -30,11 +32,12 @@ pub struct Step {
     id: u16,
 }
 
-/// A step: four of `4 + 32 * usual` are oddities, and of those with data `large` of `9 + large` are full.
+/// A step: four of `4 + 40 * usual` are oddities, and of those with data `large` of `9 + large` are full.
 pub fn step(usual: u32, large: u32) -> impl Strategy<Value = Step> {
     let act = prop_oneof![
         20 * usual => prop_oneof![8 => 1..60_u16, large => Just(1400), 1 => Just(1)].prop_map(Act::Data),
         12 * usual => (0..4_u8).prop_map(Act::Ack),
+        8 * usual => prop_oneof![8 => 1..60_u16, 2 => Just(0)].prop_map(Act::Datagram),
         4 => (0..16_u8).prop_map(Act::Odd),
     ];
     let gap =
@@ -81,11 +84,16 @@ pub fn play(steps: &[Step]) -> Vec<Shot> {
             let payload: Vec<u8> = (0..len as u32).map(|i| (seq.wrapping_add(i) % 251) as u8).collect();
             let (a, b) = points[s.flow];
             let (src, dst) = if s.from_b { (b, a) } else { (a, b) };
-            let body = Body::Tcp { seq, ack, flags, window: s.window, payload };
+            let udp = matches!(s.act, Act::Datagram(_));
+            let tcp = |payload| Body::Tcp { seq, ack, flags, window: s.window, payload };
+            let body = if udp { Body::Udp { payload } } else { tcp(payload) };
             let pk = Pk { at, src, dst, ttl: s.ttl, vlan: (s.id == 77).then_some(5), body };
             let mut data = pk.frame();
             let ip = if pk.vlan.is_some() { 18 } else { 14 };
             data[ip + 4..ip + 6].copy_from_slice(&s.id.to_be_bytes());
+            if s.flow == 1 {
+                data = over_ipv6(&data, ip);
+            }
             shots.push((data, at, s.interface));
         };
         let (seq, ack) = (c.next[me], c.acked[peer]);
@@ -99,6 +107,7 @@ pub fn play(steps: &[Step]) -> Vec<Shot> {
                 c.acked[peer] = ack.wrapping_add(if part == 0 { open / 2 } else { open });
                 pk(ACK, seq, c.acked[peer], 0);
             }
+            Act::Datagram(len) => pk(0, seq, 0, usize::from(len)),
             Act::Odd(0) => pk(ACK, seq.wrapping_sub(1), ack, 1),
             Act::Odd(1) => pk(ACK, seq.wrapping_sub(40), ack, 40),
             Act::Odd(2) => pk(ACK, seq.wrapping_add(100), ack, 30),
@@ -128,4 +137,13 @@ pub fn play(steps: &[Step]) -> Vec<Shot> {
         }
     }
     shots
+}
+
+/// The same packet over IPv6; its IPv4 header begins at `ip`.
+fn over_ipv6(data: &[u8], ip: usize) -> Vec<u8> {
+    let (head, v4) = data.split_at(ip);
+    let (len, proto, ttl) = (u16::from_be_bytes([v4[2], v4[3]]) - 20, v4[9], v4[8]);
+    let addr = |at: usize| [&[0xfd; 12][..], &v4[at..at + 4]].concat();
+    let v6 = [&[0x60, 0, 0, 0][..], &len.to_be_bytes(), &[proto, ttl], &addr(12), &addr(16), &v4[20..]].concat();
+    [&head[..ip - 2], &[0x86, 0xdd], &v6].concat()
 }

@@ -253,7 +253,8 @@ fn random_frames(cases: usize) -> (String, usize) {
         let (usual, large) = if case % 2 == 0 { (40, 40) } else { (8, 20) };
         let steps = vec(step(usual, large), 1500).new_tree(&mut runner).unwrap().current();
         for (data, _, _) in play(&steps) {
-            let at = if data[12] == 0x81 { 38 } else { 34 };
+            let ip = if data[12] == 0x81 { 18 } else { 14 };
+            let at = ip + if data[ip] >> 4 == 6 { 40 } else { 20 };
             let port = u16::from_be_bytes([data[at], data[at + 1]]);
             let hex: String = data.iter().map(|b| format!("{b:02x}")).collect();
             lines += &format!("{} {hex}\n", if port >= 50_000 { "v0" } else { "v1" });

@@ -152,7 +152,7 @@ fn tower(interface: [u8; 16], transport: u8, port: u16) -> Vec<u8> {
 }
 
 fn followed(client: &[&[u8]], server: &[&[u8]]) -> Facts {
-    follow(&from_start(client).pieces(), &from_start(server).pieces())
+    follow(from_start(client).pieces(), from_start(server).pieces())
 }
 
 fn ports(facts: &Facts) -> Vec<u16> {
@@ -303,7 +303,7 @@ fn a_gap_loses_the_answer_it_cuts_and_not_the_next() {
         s.insert(0, &server[..hole], stamp(1));
         let after = if hole == start + 3 { start + answer } else { hole + 5 };
         s.insert(i64::try_from(after).unwrap(), &server[after..], stamp(2));
-        let facts = follow(&from_start(&[&client]).pieces(), &s.pieces());
+        let facts = follow(from_start(&[&client]).pieces(), s.pieces());
         assert_eq!(ports(&facts), [49155, 49156], "hole at {hole}");
     }
 }

@@ -2,7 +2,6 @@
 
 use std::io::{self, Write};
 
-use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use sha2::{Digest as _, Sha256};
 
 use super::line::{End, Header, Line, MAJOR, NAME, Tool};
@@ -10,6 +9,8 @@ use crate::base::{InputId, Problem};
 use crate::flow::Shift;
 use crate::observe::collected::Collected;
 
+/// zstd's own fastest ordinary level.
+const LEVEL: i32 = 1;
 /// Bytes of lines in one zstd frame: what is held in memory at once.
 const FRAME: usize = 4 * 1024 * 1024;
 /// Integers after which a key's pieces go on in the next line.
@@ -35,7 +36,7 @@ impl<W: Write> Lines<W> {
 
     fn flush(&mut self) -> io::Result<()> {
         if !self.pending.is_empty() {
-            self.to.write_all(&compress_to_vec(self.pending.as_slice(), CompressionLevel::Fastest))?;
+            self.to.write_all(&zstd::bulk::compress(&self.pending, LEVEL)?)?;
             self.pending.clear();
         }
         Ok(())
