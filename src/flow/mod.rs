@@ -12,6 +12,7 @@ mod hot;
 mod id;
 mod instance;
 mod intervals;
+mod lone;
 mod model;
 mod orient;
 mod piece;
