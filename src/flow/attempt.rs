@@ -39,6 +39,21 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Whether the rest of the capture has a say in it, or in how it is told. All others are in the flow itself, whatever the
+    /// context.
+    pub const fn rests_on_context(self) -> bool {
+        match self {
+            Self::Unanswered | Self::Undetermined | Self::Refused | Self::DroppedLocally => true,
+            Self::Established
+            | Self::Prohibited
+            | Self::Unreachable
+            | Self::HalfOpen
+            | Self::Withdrawn
+            | Self::Answered
+            | Self::Silent => false,
+        }
+    }
+
     /// As in reports.
     pub const fn name(self) -> &'static str {
         match self {
@@ -106,6 +121,12 @@ pub struct AttemptContext {
     pub resp_ttl: Option<(u8, u8)>,
 }
 
+impl AttemptContext {
+    /// Nothing is known of the capture: no silence is told.
+    pub const UNKNOWN: Self =
+        Self { open: Span::from_nanos(0), hole: false, return_path: false, errors_cut: false, resp_ttl: None };
+}
+
 /// What became of an attempt, and why that is said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
@@ -145,9 +166,7 @@ pub fn attempt(flow: &Flow, direction: &Orientation, context: &AttemptContext) -
 
 /// How long after its last SYN an originator may still wait for an answer: at least 3 s, and twice the last interval.
 pub fn patience(flow: &Flow, direction: &Orientation) -> Span {
-    let context =
-        AttemptContext { open: Span::default(), hole: false, return_path: false, errors_cut: false, resp_ttl: None };
-    Look { flow, orig: direction.orig, context: &context }.patience().unwrap_or(PATIENCE)
+    Look { flow, orig: direction.orig, context: &AttemptContext::UNKNOWN }.patience().unwrap_or(PATIENCE)
 }
 
 struct Look<'a> {

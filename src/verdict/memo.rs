@@ -93,17 +93,9 @@ fn holds(lens: &Lens<'_, '_>, flow: &Flow, facts: &Facts) -> bool {
     let seen = lens.point.observation;
     let context = || lens.context(flow, &facts.direction, facts.orig_host);
     let attempt = match facts.attempt.outcome {
-        Outcome::Unanswered | Outcome::Undetermined => context() == facts.ground.context,
+        // Only times to live.
         Outcome::Refused => context().resp_ttl == facts.ground.context.resp_ttl,
-        // What these say is in the flow.
-        Outcome::Established
-        | Outcome::Prohibited
-        | Outcome::Unreachable
-        | Outcome::DroppedLocally
-        | Outcome::HalfOpen
-        | Outcome::Withdrawn
-        | Outcome::Answered
-        | Outcome::Silent => true,
+        other => !other.rests_on_context() || context() == facts.ground.context,
     };
     attempt && facts.ground.open.iter().all(|(t, open)| seen.open_after(*t) == *open)
 }

@@ -151,8 +151,12 @@ impl<'a> Lens<'a, '_> {
         let (orig, resp) = (direction.orig, direction.orig.other());
         let (o, r) = (*orig.of(&place.addrs), *resp.of(&place.addrs));
         let orig_host = self.who.host(o);
-        let context = self.context(flow, &direction, orig_host);
-        let attempt = flow::attempt(flow, &direction, &context);
+        let mut context = AttemptContext::UNKNOWN;
+        let mut attempt = flow::attempt(flow, &direction, &context);
+        if attempt.outcome.rests_on_context() {
+            context = self.context(flow, &direction, orig_host);
+            attempt = flow::attempt(flow, &direction, &context);
+        }
         let asked = RefCell::new(Vec::new());
         let open = |t| {
             let open = self.point.observation.open_after(t);
