@@ -6,18 +6,15 @@ use crate::base::Time;
 use crate::capture::{Event, InputMeta};
 
 use super::collected::{Collected, summary};
-use super::groups::{Source, groups};
 use super::limits::Limits;
 use super::looks::{Changes, Looks};
 use super::model::Observation;
 use super::partial::Partial;
-use super::workers::Stretch;
 
 /// A growing input, the only one of its observation point.
 #[derive(Clone, Debug)]
 pub struct Growing {
     name: String,
-    limits: Limits,
     partial: Partial,
     span: Option<(Time, Time)>,
     events: u64,
@@ -32,8 +29,8 @@ impl Growing {
 
     /// As [`Growing::new`], within limits of memory.
     pub fn within(name: &str, limits: &Limits) -> Self {
-        let partial = Partial::within(limits);
-        Self { name: name.to_owned(), limits: limits.clone(), partial, span: None, events: 0, looks: Looks::default() }
+        let (partial, looks) = (Partial::within(limits), Looks::default());
+        Self { name: name.to_owned(), partial, span: None, events: 0, looks }
     }
 
     /// Takes in the next frame or problem.
@@ -60,15 +57,8 @@ impl Growing {
     }
 
     /// Brings an observation up to what was seen so far, and says what changed. `seen` must be what the look before left, an
-    /// empty one at first. What that costs follows what changed; only where attempts are let go at the end for want of memory,
-    /// everything is copied, since which ones they are depends on all.
+    /// empty one at first. What that costs follows what changed.
     pub fn look(&mut self, meta: InputMeta, seen: &mut Observation) -> Changes {
-        if self.partial.store.len() >= self.limits.fold() {
-            self.looks = Looks::default();
-            *seen = self.seen(meta);
-            seen.flows.shrink_to_fit();
-            return Changes::All;
-        }
         self.partial.set_frames(meta.input, meta.packets);
         let changes = self.looks.look(&mut self.partial, seen, meta.problems());
         seen.inputs = vec![summary(self.name.clone(), &meta)];
@@ -79,11 +69,11 @@ impl Growing {
 
     /// What was seen: nothing more will come.
     pub fn finish(self, meta: InputMeta) -> Observation {
-        let Self { name, limits, mut partial, span, .. } = self;
+        let Self { name, mut partial, span, .. } = self;
         partial.set_frames(meta.input, meta.packets);
-        let mut point = Collected::within(&limits);
-        let source = Source { name, file: None, stretch: Stretch { partial, meta, span } };
-        groups(vec![source]).into_iter().for_each(|group| point.group(group, &limits));
-        point.finish()
+        // One stretch is what there is, so there is nothing to fold it with.
+        let (problems, drops) = (meta.problems(), meta.drops.iter().map(|d| d.0).collect());
+        let inputs = vec![summary(name, &meta)];
+        Collected { partial, inputs, problems, drops, span, last: meta.last(), ..Collected::default() }.finish()
     }
 }
