@@ -3,7 +3,7 @@
 CARGO ?= cargo
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint fmt clippy doc deny lab captures explore bench-traffic bench-peers bench-small bench-live spark-test windows-test flood-test clean toolchain packages
+.PHONY: help demo build test lint fmt clippy doc deny lab captures explore bench bench-traffic bench-peers bench-small bench-live spark-test windows-test flood-test clean toolchain packages
 
 # Tests of the lab need root. Only the test program gets it, not the compiler.
 ifneq ($(shell id -u),0)
@@ -72,6 +72,10 @@ captures: toolchain packages ## Record captures/ anew from the lab; needs root
 explore: toolchain ## Property tests with new random cases, several times over
 	@for i in 1 2 3 4 5; do $(CARGO) test --locked --test flow_laws --test capture_segments --test decode_oracle || exit 1; done
 	@PORTWITNESS_EXPLORE=1 $(CARGO) test --locked --test faults
+
+bench: toolchain ## Time each stage in process: read, decode, flow, fold, evidence, judge, report (PACKETS, ROUNDS)
+	@$(CARGO) bench --locked --bench traffic -- --out "$(CURDIR)/target/bench-stages" --packets $(or $(PACKETS),2000000) snap small scan
+	@$(CARGO) bench --locked --bench stages -- --site benches/site.toml --rounds $(or $(ROUNDS),3) $(addprefix target/bench-stages/,snap.pcap small.pcap scan.pcap)
 
 bench-traffic: toolchain ## Make the traffic of the benchmarks in target/bench (15 GB; PACKETS=2000000 for less)
 	@$(CARGO) bench --locked --bench traffic -- --out "$(CURDIR)/target/bench" $(if $(PACKETS),--packets $(PACKETS)) $(SETS)

@@ -59,7 +59,7 @@ fn read(packets: &[Pk], bytes: u64, threads: usize) -> Observation {
     std::fs::write(&path, pcap(packets)).unwrap();
     let mut protected = AddrSet::none();
     [1, 2].into_iter().for_each(|host| protected.insert(addr(host)));
-    let limits = Limits { bytes, protected: Arc::new(protected) };
+    let limits = Limits::new(bytes, Arc::new(protected));
     let options = Options { threads, segment_len: 50_000 };
     let mut seen = observe_within(vec![(InputId(0), CaptureFile::open(&path, InputId(0)))], &options, &limits).unwrap();
     seen.inputs[0].name.clear();

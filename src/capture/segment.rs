@@ -9,9 +9,9 @@ use crate::base::Time;
 /// Bytes of a segment, at least.
 pub const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
 /// Segments of a file of middling size: every thread of a usual machine has some, and each flow is begun anew in each.
-const SEGMENTS: u64 = 8;
+const SEGMENTS: u64 = 4;
 /// Bytes of a segment, at most.
-const MOST_BYTES: u64 = 512 * 1024 * 1024;
+const MOST_BYTES: u64 = 1024 * 1024 * 1024;
 
 /// Bytes of the segments of a file, by its length alone: the output must not depend on the number of threads.
 pub fn segment_len(file: u64) -> u64 {

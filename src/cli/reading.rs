@@ -39,7 +39,7 @@ impl Memory {
             site.hosts.iter().flat_map(|h| &h.addrs).for_each(|a| protected.insert(*a));
             site.role_nets.iter().for_each(|(_, net)| protected.insert_net(*net));
         }
-        Limits { bytes: self.max_memory, protected: Arc::new(protected) }
+        Limits::new(self.max_memory, Arc::new(protected))
     }
 }
 

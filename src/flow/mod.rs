@@ -13,6 +13,7 @@ mod id;
 mod instance;
 mod intervals;
 mod local;
+mod lone;
 mod model;
 mod orient;
 mod piece;

@@ -9,6 +9,7 @@ use crate::capture::CountedSide;
 use crate::packet::{Tcp, Trail, Udp};
 
 use super::body::{Body, Quote};
+use super::lone::Lone;
 use super::model::{FlowKey, Side, SynRun};
 use super::prefix::Prefix;
 use super::row::{Cursor, Row};
@@ -42,7 +43,7 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    fn new(side: Side, isn: u32) -> Self {
+    pub(super) fn new(side: Side, isn: u32) -> Self {
         let run = SynRun { from: side, isn, payload: 0, count: 0, stamps: Vec::new() };
         Self { run, sums: Sums::default(), data: Prefix::default() }
     }
@@ -52,11 +53,16 @@ impl Head {
     }
 
     fn add(&mut self, p: &Seen, t: &Tcp<'_>, cap: usize) {
-        self.sums.add(p, false, Some(t.window));
-        self.run.count += 1;
+        self.add_plain(p, t.window);
         self.run.payload = self.run.payload.max(t.payload_len);
-        keep_ends(&mut self.run.stamps, p.at, SynRun::KEPT, |s| *s);
         self.data.add(0, t.payload, t.payload_len as usize, p.at, cap);
+    }
+
+    /// Adds a SYN without payload.
+    pub(super) fn add_plain(&mut self, p: &Seen, window: u16) {
+        self.sums.add(p, false, Some(window));
+        self.run.count += 1;
+        keep_ends(&mut self.run.stamps, p.at, SynRun::KEPT, |s| *s);
     }
 
     /// Takes in other SYNs of the same run.
@@ -192,8 +198,19 @@ pub(crate) fn tell(own: &mut Option<Box<Told>>, later: Option<Box<Told>>) {
 }
 
 /// The pieces of one key, in file order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Pieces(Vec<Piece>);
+#[derive(Clone, Debug)]
+pub(crate) enum Pieces {
+    /// One, of a few SYNs.
+    Lone(Lone),
+    /// Any.
+    Many(Vec<Piece>),
+}
+
+impl Default for Pieces {
+    fn default() -> Self {
+        Self::Many(Vec::new())
+    }
+}
 
 /// Pieces added to a store: what a bounded store must count.
 pub(crate) type Grown = usize;
@@ -201,50 +218,66 @@ pub(crate) type Grown = usize;
 impl Pieces {
     /// Adds a TCP packet; how many pieces that began.
     pub(crate) fn tcp(&mut self, key: &FlowKey, side: Side, p: &Seen, t: &Tcp<'_>) -> Grown {
+        match self {
+            Self::Lone(lone) => {
+                if lone.add(side, p, t) {
+                    return 0;
+                }
+            }
+            Self::Many(many) => {
+                if let Some(lone) = Lone::new(side, p, t).filter(|_| many.is_empty()) {
+                    *self = Self::Lone(lone);
+                    return 1;
+                }
+            }
+        }
         let cap = prefix_cap(key);
         let opens = t.opens();
-        let before = self.0.len();
+        let before = self.len();
         if !opens {
             self.current(false).body().tcp(side, p, t, cap);
-        } else if let Some(head) = self.0.last_mut().and_then(|l| l.head.as_mut()).filter(|h| h.is(side, t.seq)) {
+            return self.len() - before;
+        }
+        let many = self.many();
+        if let Some(head) = many.last_mut().and_then(|l| l.head.as_mut()).filter(|h| h.is(side, t.seq)) {
             head.add(p, t, cap);
         } else {
             let mut head = Head::new(side, t.seq);
             head.add(p, t, cap);
-            self.0.push(Piece { head: Some(Box::new(head)), ..Piece::default() });
+            many.push(Piece { head: Some(Box::new(head)), ..Piece::default() });
         }
-        self.0.len() - before
+        many.len() - before
     }
 
     /// Adds plain TCP packets that were counted; how many pieces that began.
     pub(crate) fn counted(&mut self, sides: &[Option<CountedSide>; 2], at: impl Fn(Time) -> Stamp) -> Grown {
-        let before = self.0.len();
+        let before = self.len();
         self.current(false).body().counted(sides, at);
-        self.0.len() - before
+        self.len() - before
     }
 
     /// Adds a UDP packet.
     pub(crate) fn udp(&mut self, side: Side, p: &Seen, u: &Udp<'_>) -> Grown {
-        let before = self.0.len();
-        let last = self.0.last().and_then(|l| l.body.as_ref()?.order);
+        let before = self.len();
+        let last = self.many().last().and_then(|l| l.body.as_ref()?.order);
         let silence = last.is_some_and(|(_, last)| p.at.time.since(last) >= UDP_SILENCE);
         let body = self.current(silence).body();
         body.plain(side, p);
         body.datagram(side, u.payload, u.payload_len, p.at);
-        self.0.len() - before
+        self.len() - before
     }
 
     /// Adds a packet of a protocol without ports.
     pub(crate) fn plain(&mut self, side: Side, p: &Seen) -> Grown {
-        let before = self.0.len();
+        let before = self.len();
         self.current(false).body().plain(side, p);
-        self.0.len() - before
+        self.len() - before
     }
 
     /// The packet that was added last came along this trail of tunnels; `opens` where it was a SYN.
     #[cold]
     pub(crate) fn tunnelled(&mut self, side: Side, opens: bool, trail: &Trail) {
-        let Some(last) = self.0.last_mut() else { return };
+        let Some(last) = self.many().last_mut() else { return };
         match &mut last.head {
             Some(head) if opens => head.sums.tunnels.add(trail),
             _ => side.of_mut(&mut last.body().sums).tunnels.add(trail),
@@ -253,71 +286,111 @@ impl Pieces {
 
     /// Adds an ICMP error about the key.
     pub(crate) fn quote(&mut self, q: Quote) -> Grown {
-        let before = self.0.len();
-        if self.0.is_empty() {
-            self.0.push(Piece::default());
+        let before = self.len();
+        let many = self.many();
+        if many.is_empty() {
+            many.push(Piece::default());
         }
-        if let Some(last) = self.0.last_mut() {
+        if let Some(last) = many.last_mut() {
             last.body().quote(q);
         }
-        self.0.len() - before
+        self.len() - before
+    }
+
+    /// All of them, as pieces.
+    fn many(&mut self) -> &mut Vec<Piece> {
+        if let Self::Lone(lone) = self {
+            *self = Self::Many(vec![lone.piece()]);
+        }
+        match self {
+            Self::Many(many) => many,
+            Self::Lone(_) => unreachable!("it was made many just before"),
+        }
     }
 
     /// The piece that takes the next packet. One that holds only ICMP errors takes none: whether it belongs to an earlier
     /// piece is not known yet.
     #[expect(clippy::indexing_slicing, reason = "pushed just before where it was empty")]
     fn current(&mut self, fresh: bool) -> &mut Piece {
-        if fresh || self.0.last().is_none_or(Piece::only_quotes) {
-            self.0.push(Piece::default());
+        let many = self.many();
+        if fresh || many.last().is_none_or(Piece::only_quotes) {
+            many.push(Piece::default());
         }
-        let last = self.0.len() - 1;
-        &mut self.0[last]
+        let last = many.len() - 1;
+        &mut many[last]
     }
 
     /// Takes in the pieces of the same key from a later stretch.
     pub(crate) fn append(&mut self, key: &FlowKey, later: Self) {
+        if let (Self::Lone(own), Self::Lone(more)) = (&mut *self, &later)
+            && own.append(more)
+        {
+            return;
+        }
         let cap = prefix_cap(key);
-        let mut later = later.0.into_iter();
+        let many = self.many();
+        let mut later = later.into_vec().into_iter();
         for next in later.by_ref() {
             let quotes = next.only_quotes();
             // Only a SYN closes the seam: behind a stretch without one, the next SYN may still repeat the earlier piece's.
             let closes = next.head.is_some();
-            match self.0.last_mut() {
+            match many.last_mut() {
                 Some(last) if quotes || joins(key, last, &next) => last.merge(next, cap),
-                _ => self.0.push(next),
+                _ => many.push(next),
             }
             if closes {
                 break;
             }
         }
-        self.0.extend(later);
+        many.extend(later);
     }
 
     /// First moment and number of SYNs where there is nothing else: an attempt without any answer.
     pub(crate) fn attempt(&self) -> Option<(Stamp, u64)> {
-        let [Piece { head: Some(head), body: None, .. }] = self.0.as_slice() else { return None };
-        Some((head.sums.first?, head.run.count))
+        match self {
+            Self::Lone(lone) => Some((lone.first()?, lone.count())),
+            Self::Many(many) => {
+                let [Piece { head: Some(head), body: None, .. }] = many.as_slice() else { return None };
+                Some((head.sums.first?, head.run.count))
+            }
+        }
     }
 
     /// The body that the next packet without SYN goes to, where there is one.
     #[inline]
     pub(crate) fn newest_body(&mut self) -> Option<&mut Body> {
-        self.0.last_mut()?.body.as_deref_mut()
+        match self {
+            Self::Lone(_) => None,
+            Self::Many(many) => many.last_mut()?.body.as_deref_mut(),
+        }
     }
 
     /// Moves the frame numbers.
     pub(crate) fn shift(&mut self, by: &Shift) {
-        for piece in &mut self.0 {
-            piece.head.iter_mut().for_each(|h| h.shift(by));
-            piece.body.iter_mut().for_each(|b| b.shift(by));
-            piece.told.iter_mut().for_each(|t| t.shift(by));
+        match self {
+            Self::Lone(lone) => lone.shift(by),
+            Self::Many(many) => {
+                for piece in many {
+                    piece.head.iter_mut().for_each(|h| h.shift(by));
+                    piece.body.iter_mut().for_each(|b| b.shift(by));
+                    piece.told.iter_mut().for_each(|t| t.shift(by));
+                }
+            }
         }
     }
 
     /// As rows of at most so many integers, more or less; all of them together are these pieces.
     pub(crate) fn rows(&self, most: usize) -> Vec<Row> {
+        let alone;
+        let pieces = match self {
+            Self::Lone(lone) => {
+                alone = [lone.piece()];
+                &alone[..]
+            }
+            Self::Many(many) => many.as_slice(),
+        };
         let mut rows: Vec<Row> = Vec::new();
-        for piece in &self.0 {
+        for piece in pieces {
             if rows.last().is_none_or(|r| r.size() >= most) {
                 rows.push(Row::default());
             }
@@ -330,20 +403,27 @@ impl Pieces {
 
     /// Adds the pieces of a row that follows.
     pub(crate) fn read(&mut self, from: &mut Cursor<'_>) -> Option<()> {
+        let many = self.many();
         while !from.is_empty() {
-            self.0.push(Piece::read(from)?);
+            many.push(Piece::read(from)?);
         }
         Some(())
     }
 
-    /// To be sealed, piece by piece.
+    /// To be sealed, piece by piece. Nothing where nothing can hold payload.
     pub(crate) fn as_mut_slice(&mut self) -> &mut [Piece] {
-        &mut self.0
+        match self {
+            Self::Lone(_) => &mut [],
+            Self::Many(many) => many,
+        }
     }
 
     /// How many there are.
     pub(crate) const fn len(&self) -> usize {
-        self.0.len()
+        match self {
+            Self::Lone(_) => 1,
+            Self::Many(many) => many.len(),
+        }
     }
 
     /// First packet or ICMP error, for naming what had to be left out.
@@ -354,12 +434,18 @@ impl Pieces {
             let quote = body.quotes.first().map(|q| q.at);
             body.sums.iter().filter_map(|s| s.first).min().or(quote)
         };
-        self.0.iter().find_map(|p| head(p).or_else(|| body(p)))
+        match self {
+            Self::Lone(lone) => lone.first(),
+            Self::Many(many) => many.iter().find_map(|p| head(p).or_else(|| body(p))),
+        }
     }
 
     /// The pieces.
     pub(crate) fn into_vec(self) -> Vec<Piece> {
-        self.0
+        match self {
+            Self::Lone(lone) => vec![lone.piece()],
+            Self::Many(many) => many,
+        }
     }
 }
 

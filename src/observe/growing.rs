@@ -6,19 +6,16 @@ use crate::base::{FrameRef, InputId, Time};
 use crate::capture::{Event, InputMeta};
 
 use super::collected::{Collected, summary};
-use super::groups::{Source, groups};
 use super::host::{self, Host};
 use super::limits::Limits;
 use super::looks::{Changes, Looks};
 use super::model::Observation;
 use super::partial::Partial;
-use super::workers::Stretch;
 
 /// A growing input, the only one of its observation point.
 #[derive(Clone, Debug)]
 pub struct Growing {
     name: String,
-    limits: Limits,
     partial: Partial,
     span: Option<(Time, Time)>,
     events: u64,
@@ -38,7 +35,6 @@ impl Growing {
     pub fn within(name: &str, limits: &Limits) -> Self {
         Self {
             name: name.to_owned(),
-            limits: limits.clone(),
             partial: Partial::within(limits),
             span: None,
             events: 0,
@@ -80,21 +76,18 @@ impl Growing {
     }
 
     /// Brings an observation up to what was seen so far, and says what changed. `seen` must be what the look before left, an
-    /// empty one at first. What that costs follows what changed; only where attempts are let go at the end for want of memory,
-    /// everything is copied, since which ones they are depends on all; and where the host's kernel dropped attempts.
+    /// empty one at first. What that costs follows what changed.
     pub fn look(&mut self, meta: InputMeta, seen: &mut Observation) -> Changes {
-        // An attempt that never left the host is a flow that no key of the store has.
-        if self.partial.store.len() >= self.limits.fold() || self.host.has_drops() {
-            self.looks = Looks::default();
-            *seen = self.seen(meta);
-            seen.flows.shrink_to_fit();
-            return Changes::All;
-        }
         self.partial.set_frames(meta.input, meta.packets);
-        let changes = self.looks.look(&mut self.partial, seen, meta.problems());
-        match &changes {
+        self.host.take_back(&mut seen.flows);
+        let mut changes = self.looks.look(&mut self.partial, seen, meta.problems());
+        self.host.tell_drops(&mut seen.flows);
+        match &mut changes {
             Changes::All => self.host.name_all(&mut seen.flows),
-            Changes::Keys(keys) => self.host.name(&mut seen.flows, keys),
+            Changes::Keys(keys) => {
+                keys.extend(self.host.keys_of_drops());
+                self.host.name(&mut seen.flows, keys);
+            }
         }
         seen.inputs = vec![summary(self.name.clone(), &meta)];
         seen.holes.clear();
@@ -104,13 +97,14 @@ impl Growing {
 
     /// What was seen: nothing more will come.
     pub fn finish(self, meta: InputMeta) -> Observation {
-        let Self { name, limits, mut partial, span, host, .. } = self;
+        let Self { name, mut partial, span, host, .. } = self;
         partial.set_frames(meta.input, meta.packets);
-        let mut point = Collected::within(&limits);
-        let source = Source { name, file: None, stretch: Stretch { partial, meta, span } };
-        groups(vec![source]).into_iter().for_each(|group| point.group(group, &limits));
-        let mut seen = point.finish();
-        host.tell(&mut seen);
+        // One stretch is what there is, so there is nothing to fold it with.
+        let (problems, drops) = (meta.problems(), meta.drops.iter().map(|d| d.0).collect());
+        let inputs = vec![summary(name, &meta)];
+        let all = Collected { partial, inputs, problems, drops, span, last: meta.last(), ..Collected::default() };
+        let mut seen = all.finish();
+        host.tell(&mut seen.flows);
         seen
     }
 }

@@ -14,10 +14,14 @@ pub struct Limits {
     pub bytes: u64,
     /// Addresses whose flows among each other are never let go, as opaque data.
     pub protected: Arc<AddrSet>,
+    /// Flows held at most, where that is less than what fits.
+    most: Option<usize>,
 }
 
 /// Bytes of a flow that is hardly more than an attempt; the bound on the number of flows follows from it.
 const FLOW: u64 = 512;
+/// Flows that are held in any case.
+const LEAST: usize = 1024;
 /// Attempts begin to be let go in a stretch at this part of the bound: several stretches are in memory at once.
 const STRETCH: usize = 32;
 /// The same in a fold, whose flows are to be sealed and reported, which takes more.
@@ -27,21 +31,32 @@ impl Limits {
     /// The usual limit.
     pub const BYTES: u64 = 1 << 30;
 
+    /// So much memory, and who is protected.
+    pub const fn new(bytes: u64, protected: Arc<AddrSet>) -> Self {
+        Self { bytes, protected, most: None }
+    }
+
     /// The same for a program that takes so many bytes for other things, at most half of all, and keeps flows in so many forms
     /// beside each other.
     #[must_use]
     pub fn shared(self, other: u64, forms: u64) -> Self {
-        Self { bytes: (self.bytes - other.min(self.bytes / 2)) / forms.max(1), ..self }
+        let flows = (self.bytes - other.min(self.bytes / 2)) / FLOW / forms.max(1);
+        Self { most: usize::try_from(flows).ok(), ..self }
+    }
+
+    /// Flows that fit.
+    fn fit(&self) -> usize {
+        usize::try_from(self.bytes / FLOW).unwrap_or(usize::MAX)
     }
 
     /// Flows held at most.
     pub(super) fn flows(&self) -> usize {
-        usize::try_from(self.bytes / FLOW).unwrap_or(usize::MAX).max(1024)
+        self.most.unwrap_or(usize::MAX).min(self.fit()).max(LEAST)
     }
 
     /// Flows in a stretch at which attempts begin to be let go.
     pub(super) fn stretch(&self) -> usize {
-        self.flows() / STRETCH
+        (self.fit().max(LEAST) / STRETCH).min(self.flows() / 2)
     }
 
     /// Flows in a fold at which attempts begin to be let go.
@@ -52,6 +67,6 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { bytes: Self::BYTES, protected: Arc::default() }
+        Self::new(Self::BYTES, Arc::default())
     }
 }

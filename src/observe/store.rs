@@ -278,11 +278,6 @@ impl Store {
         }
     }
 
-    /// How many keys there are.
-    pub(super) const fn len(&self) -> usize {
-        self.entries.len()
-    }
-
     /// How often keys got other places.
     pub(super) const fn renumbered(&self) -> u64 {
         self.renumbered

@@ -3,6 +3,7 @@
 //! `PORTWITNESS_FLOOD_SECS` makes the floods longer (`make flood-test`: a minute).
 
 use std::fs::{self, File};
+use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::AsFd as _;
 use std::path::Path;
@@ -126,7 +127,9 @@ fn under_a_flood(work: &Path, of: impl Fn(u64) -> Vec<u8> + Send + 'static) -> R
     let memory = memory.join().unwrap();
     let live = json(&work.join("report"));
     let seen = live["captures"][0]["packets"].as_u64().unwrap();
-    println!("{sent} SYNs, {seen} packets seen, {} dropped, {memory} MiB at most", dropped(&live));
+    let lost = dropped(&live);
+    // Seen with --nocapture, and when the test fails.
+    let _ = writeln!(std::io::stdout(), "{sent} SYNs, {seen} packets seen, {lost} dropped, {memory} MiB at most");
     assert!(memory < MOST, "{memory} MiB");
     assert!(seen + dropped(&live) > sent * 9 / 10, "{sent} SYNs, {seen} packets");
     for rule in ["image.ssh", "image.data-mover"] {

@@ -1,0 +1,136 @@
+//! An attempt that nothing else was seen of: a few SYNs that are alike.
+//!
+//! Scans and floods consist of nothing else, and there may be millions. A whole piece takes several allocations and most of a
+//! kilobyte; this lies in the store's own entry. Whatever does not fit into it makes a piece of it.
+
+use crate::base::{FrameRef, InputId, Stamp, Time};
+use crate::packet::Tcp;
+
+use super::model::{Lane, Side};
+use super::piece::{Head, Piece};
+use super::shift::Shift;
+use super::sums::Seen;
+
+/// SYNs told apart. Three repeats are what most systems send in the first seconds.
+const KEPT: usize = 4;
+
+/// SYNs of one side and sequence number, without payload, in order of time, from one input over one lane.
+#[derive(Clone, Debug)]
+pub(crate) struct Lone {
+    times: [Time; KEPT],
+    frames: [u64; KEPT],
+    isn: u32,
+    ip_bytes: u32,
+    input: InputId,
+    lane: Lane,
+    window: u16,
+    ttl: u8,
+    count: u8,
+    from: Side,
+}
+
+impl Lone {
+    /// A first SYN; `None` where it is no plain one.
+    pub(crate) fn new(side: Side, p: &Seen, t: &Tcp<'_>) -> Option<Self> {
+        if !t.opens() || p.payload > 0 || p.group {
+            return None;
+        }
+        let mut lone = Self {
+            times: [p.at.time; KEPT],
+            frames: [p.at.at.frame; KEPT],
+            isn: t.seq,
+            ip_bytes: p.ip_bytes,
+            input: p.at.at.input,
+            lane: p.lane,
+            window: t.window,
+            ttl: p.ttl,
+            count: 0,
+            from: side,
+        };
+        lone.push(p.at).then_some(lone)
+    }
+
+    /// Takes in another SYN; `false` where it is not like those before it, or there is no room.
+    pub(crate) fn add(&mut self, side: Side, p: &Seen, t: &Tcp<'_>) -> bool {
+        let like = t.opens()
+            && p.payload == 0
+            && !p.group
+            && side == self.from
+            && t.seq == self.isn
+            && t.window == self.window
+            && p.ttl == self.ttl
+            && p.ip_bytes == self.ip_bytes
+            && p.lane == self.lane;
+        like && self.push(p.at)
+    }
+
+    /// Takes in what came later; `false` where it is not alike, or there is no room.
+    pub(crate) fn append(&mut self, later: &Self) -> bool {
+        let like = later.from == self.from
+            && later.isn == self.isn
+            && later.window == self.window
+            && later.ttl == self.ttl
+            && later.ip_bytes == self.ip_bytes
+            && later.lane == self.lane
+            && usize::from(self.count) + usize::from(later.count) <= KEPT;
+        let before = self.clone();
+        let fits = like && later.stamps().all(|at| self.push(at));
+        if !fits {
+            *self = before;
+        }
+        fits
+    }
+
+    fn push(&mut self, at: Stamp) -> bool {
+        let in_order = self.last().is_none_or(|last| last <= at);
+        let place = usize::from(self.count);
+        let (Some(time), Some(frame)) = (self.times.get_mut(place), self.frames.get_mut(place)) else { return false };
+        if !in_order || at.at.input != self.input {
+            return false;
+        }
+        (*time, *frame) = (at.time, at.at.frame);
+        self.count += 1;
+        true
+    }
+
+    fn stamps(&self) -> impl DoubleEndedIterator<Item = Stamp> {
+        let stamp = |(&time, &frame)| Stamp { time, at: FrameRef { input: self.input, frame } };
+        let all = self.times.iter().zip(&self.frames).map(stamp);
+        all.rev().skip(KEPT - usize::from(self.count)).rev()
+    }
+
+    /// When the first one was seen.
+    pub(crate) fn first(&self) -> Option<Stamp> {
+        self.stamps().next()
+    }
+
+    fn last(&self) -> Option<Stamp> {
+        self.stamps().next_back()
+    }
+
+    /// How many there are.
+    pub(crate) const fn count(&self) -> u64 {
+        self.count as u64
+    }
+
+    /// The same as a piece.
+    pub(crate) fn piece(&self) -> Piece {
+        let mut head = Head::new(self.from, self.isn);
+        for at in self.stamps() {
+            let seen = Seen { at, lane: self.lane, ttl: self.ttl, ip_bytes: self.ip_bytes, payload: 0, group: false };
+            head.add_plain(&seen, self.window);
+        }
+        Piece { head: Some(Box::new(head)), ..Piece::default() }
+    }
+
+    /// Moves the frame numbers.
+    pub(crate) fn shift(&mut self, by: &Shift) {
+        let mut input = self.input;
+        for (time, frame) in self.times.iter().zip(&mut self.frames) {
+            let mut at = Stamp { time: *time, at: FrameRef { input: self.input, frame: *frame } };
+            by.stamp(&mut at);
+            (*frame, input) = (at.at.frame, at.at.input);
+        }
+        self.input = input;
+    }
+}
