@@ -3,7 +3,7 @@
 CARGO ?= cargo
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint fmt clippy doc deny lab captures explore bench bench-traffic bench-peers bench-small spark-test windows-test flood-test clean toolchain packages
+.PHONY: help demo build test lint fmt clippy doc deny lab captures explore bench bench-traffic bench-peers bench-small bench-saved spark-test windows-test flood-test clean toolchain packages
 
 # Tests of the lab need root. Only the test program gets it, not the compiler.
 ifneq ($(shell id -u),0)
@@ -88,6 +88,10 @@ bench-peers: build bench-traffic ## Time portwitness beside tcpdump, nfpcapd and
 bench-small: build toolchain ## The benchmarks on very little traffic
 	@$(CARGO) bench --locked --bench traffic -- --out "$(CURDIR)/target/bench-small" --packets 100000
 	@python3 benches/peers.py --portwitness target/release/portwitness --sets target/bench-small --rounds 1 --tshark 2000
+
+bench-saved: build toolchain ## Time verify on 1,000 saved observations of about 1,000 flows each (2 GB; ROUNDS=5, PACKETS=100000 for less)
+	@$(CARGO) bench --locked --bench traffic -- --out "$(CURDIR)/target/bench" $(if $(PACKETS),--packets $(PACKETS)) brief
+	@python3 benches/saved.py --portwitness target/release/portwitness --sets target/bench --rounds $(or $(ROUNDS),5)
 
 spark-test: build toolchain ## Observe, append and judge on Apache Spark, two local workers; installs pyspark into target/spark
 	@$(CARGO) bench --locked --bench traffic -- --out "$(CURDIR)/target/bench-small" --packets 100000 rotated

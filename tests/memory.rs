@@ -14,7 +14,7 @@ use std::sync::Arc;
 use portwitness::base::{AddrSet, InputId, ProblemKind};
 use portwitness::capture::CaptureFile;
 use portwitness::flow::Flow;
-use portwitness::observe::{Limits, Observation, Options, observe_within};
+use portwitness::observe::{Keep, Limits, Observation, Options, observe_within};
 use synth::{ACK, MS, Pk, S, SYN, addr, pcap};
 
 /// Attempts of forged sources per packet of the restore.
@@ -59,7 +59,7 @@ fn read(packets: &[Pk], bytes: u64, threads: usize) -> Observation {
     std::fs::write(&path, pcap(packets)).unwrap();
     let mut protected = AddrSet::none();
     [1, 2].into_iter().for_each(|host| protected.insert(addr(host)));
-    let limits = Limits { bytes, protected: Arc::new(protected) };
+    let limits = Limits { bytes, protected: Arc::new(protected), keep: Keep::all() };
     let options = Options { threads, segment_len: 50_000 };
     let mut seen = observe_within(vec![(InputId(0), CaptureFile::open(&path, InputId(0)))], &options, &limits).unwrap();
     seen.inputs[0].name.clear();

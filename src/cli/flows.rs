@@ -47,11 +47,15 @@ enum Format {
 /// Reads and prints.
 pub(super) fn run(args: &Args) -> Result<u8, RunError> {
     let groups = inputs::group(&args.captures, &[], &[])?;
-    let points = reading::observe(&groups, &reading::how(args.threads, false).within(&args.memory, None))?;
-    let records = reading::records(&points);
+    let points =
+        reading::observe(&groups, &reading::how(args.threads, false).within(&args.memory, None, groups.len()))?;
+    let mut records = reading::records(&points);
     match args.format {
-        Format::Text => Out::new().text(&flows::render(&records, &output::style(Color::Never, args.verbose)))?,
-        Format::Json => Out::new().write(|mut w| records.iter().try_for_each(|r| json::write_flow(r, &mut w)))?,
+        Format::Text => {
+            let records: Vec<_> = records.collect();
+            Out::new().text(&flows::render(&records, &output::style(Color::Never, args.verbose)))?;
+        }
+        Format::Json => Out::new().write(|mut w| records.try_for_each(|r| json::write_flow(&r, &mut w)))?,
     }
     Ok(0)
 }

@@ -111,7 +111,7 @@ impl Config {
             None => places::check(&args.at)?,
         }
         Ok(Self {
-            reading: reading::how(args.threads, args.hash).within(&args.memory, site.as_ref()),
+            reading: reading::how(args.threads, args.hash).within(&args.memory, site.as_ref(), groups.len()),
             options: Options { scope: args.scope, strict: args.strict, run_at: run_at()? },
             format: args.format,
             style: output::style(args.color, args.verbose),

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use crate::base::AddrSet;
 
+use super::rest::Keep;
+
 /// Bounds of a reading.
 ///
 /// Each stretch and each fold of stretches is bounded by numbers that depend on these limits alone, never on what other threads
@@ -14,6 +16,17 @@ pub struct Limits {
     pub bytes: u64,
     /// Addresses whose flows among each other are never let go, as opaque data.
     pub protected: Arc<AddrSet>,
+    /// Which flows are held as flows in the end; the others become sums.
+    pub keep: Keep,
+}
+
+/// How many bytes rows may take.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Bounds {
+    /// Beyond this, attempts are let go.
+    pub(super) shed: u64,
+    /// Beyond this, rows are turned away.
+    pub(super) most: u64,
 }
 
 /// Bytes of a flow that is hardly more than an attempt; the bound on the number of flows follows from it.
@@ -44,6 +57,21 @@ impl Limits {
         self.flows() / STRETCH
     }
 
+    /// Bounds of all rows, and of the flows they will become: the rest is for those that are being read.
+    pub(super) const fn shelf(&self) -> Bounds {
+        Bounds { shed: self.bytes / 8 * 5, most: self.bytes / 4 * 3 }
+    }
+
+    /// Bounds of the rows of one saved observation.
+    pub(super) const fn file(&self) -> Bounds {
+        Bounds { shed: self.bytes / 16, most: self.bytes / 8 }
+    }
+
+    /// Bytes of rows of a saved observation that is read before its turn.
+    pub(super) const fn ahead(&self) -> u64 {
+        self.bytes / 64
+    }
+
     /// Flows in a fold at which attempts begin to be let go.
     pub(super) fn fold(&self) -> usize {
         self.flows() / FOLD
@@ -52,6 +80,6 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { bytes: Self::BYTES, protected: Arc::default() }
+        Self { bytes: Self::BYTES, protected: Arc::default(), keep: Keep::all() }
     }
 }
