@@ -3,7 +3,7 @@
 CARGO ?= cargo
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint fmt clippy doc deny lab captures explore bench bench-traffic bench-peers bench-small bench-saved spark-test windows-test flood-test clean toolchain packages
+.PHONY: help demo build test lint fmt clippy doc deny lab captures explore bench bench-traffic bench-peers bench-small bench-saved spark-test parquet-test windows-test flood-test clean toolchain packages
 
 # Tests of the lab need root. Only the test program gets it, not the compiler.
 ifneq ($(shell id -u),0)
@@ -105,6 +105,11 @@ windows-test: toolchain ## Build for Windows and compare its reports with this s
 	@sh tests/windows/setup.sh
 	@$(CARGO) build --locked
 	@CARGO="$(CARGO)" sh tests/windows/run.sh "$(CURDIR)/target/debug/portwitness"
+
+parquet-test: toolchain ## Parquet output held against the JSON by DuckDB; installs duckdb into target/duckdb
+	@[ -x target/duckdb/bin/python3 ] || python3 -m venv target/duckdb
+	@target/duckdb/bin/python3 -c 'import duckdb' 2>/dev/null || target/duckdb/bin/pip install --quiet duckdb==2.0.1
+	@CI=true $(CARGO) test --locked --features parquet --test parquet
 
 clean: ## Remove what was built
 	@$(CARGO) clean

@@ -21,7 +21,7 @@ pub(super) struct Args {
     /// Captures, also compressed, saved observations, patterns; "-" is standard input
     #[arg(value_name = "CAPTURE", required = true)]
     captures: Vec<PathBuf>,
-    /// text: one aligned line per flow; json: one object per line
+    /// text: one aligned line per flow; json: one object per line; parquet, where that is built in: a table
     #[arg(long, value_enum, default_value_t, value_name = "text|json", hide_possible_values = true)]
     format: Format,
     /// Threads that read [default: one per processor]
@@ -42,6 +42,9 @@ enum Format {
     Text,
     /// JSON Lines.
     Json,
+    /// A Parquet file.
+    #[cfg(feature = "parquet")]
+    Parquet,
 }
 
 /// Reads and prints.
@@ -56,6 +59,8 @@ pub(super) fn run(args: &Args) -> Result<u8, RunError> {
             Out::new().text(&flows::render(&records, &output::style(Color::Never, args.verbose)))?;
         }
         Format::Json => Out::new().write(|mut w| records.try_for_each(|r| json::write_flow(&r, &mut w)))?,
+        #[cfg(feature = "parquet")]
+        Format::Parquet => Out::new().write(|w| portwitness::report::parquet::write_flows(records, w))?,
     }
     Ok(0)
 }
