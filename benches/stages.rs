@@ -9,7 +9,12 @@
 //! Reading and decoding are timed alone, the flows with reading in front of them, since frames live only in the reader's buffer;
 //! the time of reading is subtracted. Figures are medians. They compare stages with each other; `make bench-peers` compares the
 //! program with others.
-#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, reason = "a benchmark stops at the first surprise")]
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a benchmark stops at the first surprise"
+)]
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -99,10 +104,7 @@ fn round(path: &Path, matrix: &Matrix, site: &Site) -> (u64, [Duration; 7]) {
         std::hint::black_box(shown + all.len());
     });
     let alone = |with: Duration| with.saturating_sub(reading);
-    (
-        meta.packets,
-        [reading, alone(with_decoding), alone(with_flows), fold, evidence, judging, reporting.1],
-    )
+    (meta.packets, [reading, alone(with_decoding), alone(with_flows), fold, evidence, judging, reporting.1])
 }
 
 fn timed<T>(what: impl FnOnce() -> T) -> (T, Duration) {

@@ -63,7 +63,7 @@ impl Growing {
         let changes = self.looks.look(&mut self.partial, seen, meta.problems());
         seen.inputs = vec![summary(self.name.clone(), &meta)];
         seen.holes.clear();
-        seen.add_drops(&meta.drops.iter().map(|d| d.0).collect::<Vec<_>>());
+        seen.add_drops(&meta.drops.iter().map(|d| d.0).collect::<Vec<_>>(), Vec::new());
         changes
     }
 
