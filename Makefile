@@ -3,7 +3,7 @@
 CARGO ?= cargo
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint fmt clippy doc deny lab captures explore bench bench-traffic bench-peers bench-small bench-saved spark-test parquet-test windows-test flood-test clean toolchain packages
+.PHONY: help demo build test lint fmt clippy doc deny lab captures explore bench bench-traffic bench-peers bench-small bench-live bench-saved spark-test parquet-test windows-test flood-test clean toolchain packages
 
 # Tests of the lab need root. Only the test program gets it, not the compiler.
 ifneq ($(shell id -u),0)
@@ -92,6 +92,10 @@ bench-small: build toolchain ## The benchmarks on very little traffic
 bench-saved: build toolchain ## Time verify on 1,000 saved observations of about 1,000 flows each (2 GB; ROUNDS=5, PACKETS=100000 for less)
 	@$(CARGO) bench --locked --bench traffic -- --out "$(CURDIR)/target/bench" $(if $(PACKETS),--packets $(PACKETS)) brief
 	@python3 benches/saved.py --portwitness target/release/portwitness --sets target/bench --rounds $(or $(ROUNDS),5)
+
+# Needs root, for namespaces of its own.
+bench-live: build packages ## What watching costs beside a transfer: nothing, tcpdump, libpcap, counting in the kernel (GIGABYTES=4)
+	@$(if $(AS_ROOT),sudo) python3 benches/live.py --portwitness target/release/portwitness --gigabytes $(or $(GIGABYTES),4) --rounds $(or $(ROUNDS),3)
 
 spark-test: build toolchain ## Observe, append and judge on Apache Spark, two local workers; installs pyspark into target/spark
 	@$(CARGO) bench --locked --bench traffic -- --out "$(CURDIR)/target/bench-small" --packets 100000 rotated

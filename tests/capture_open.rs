@@ -20,6 +20,7 @@ fn read(bytes: Vec<u8>) -> Read {
         match event {
             Event::Frame(f) => frames.push((f.time, f.interface)),
             Event::Problem(p) => problems.push((p.kind, p.offset)),
+            Event::Counted(_) | Event::Host(_) => unreachable!("in files there are none"),
         }
     }
     (frames, problems, reader.finish())

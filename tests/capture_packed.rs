@@ -62,6 +62,7 @@ fn drain(file: CaptureFile) -> Seen {
         match event {
             Event::Frame(f) => frames.push((f.time.as_nanos(), f.data.to_vec())),
             Event::Problem(p) => problems.push(p),
+            Event::Counted(_) | Event::Host(_) => unreachable!("in files there are none"),
         }
     }
     (frames, problems, reader.finish())

@@ -45,6 +45,7 @@ fn drain(reader: &mut Reader, before: u64) -> Whole {
                 p.frame = p.frame.map(|f| f + before);
                 problems.push(p);
             }
+            Event::Counted(_) | Event::Host(_) => unreachable!("in files there are none"),
         }
     }
     Whole { frames, problems, meta: reader.finish() }

@@ -142,6 +142,7 @@ fn read(source: &mut impl FrameSource) -> (Seen, InputMeta) {
                 decoded.issue.map(|i| i.problem(&frame))
             }
             Event::Problem(p) => Some(p),
+            Event::Counted(_) | Event::Host(_) => unreachable!("in files there are none"),
         };
         if let Some(p) = problem {
             *seen.problems.entry((p.kind, p.detail)).or_default() += p.count;

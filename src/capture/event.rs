@@ -1,6 +1,8 @@
 //! How frames are pulled.
 
+use super::counted::Counted;
 use super::frame::Frame;
+use super::host::HostFact;
 use super::meta::InputMeta;
 use crate::base::Problem;
 
@@ -11,6 +13,16 @@ pub enum Event<'a> {
     Frame(Frame<'a>),
     /// Something wrong with the capture; what comes after it may still be good.
     Problem(Problem),
+    /// Packets that were counted in place of being captured; no file holds any.
+    Counted(Counted),
+    /// What the capturing host's kernel says; no file holds any.
+    Host(HostFact),
+}
+
+/// A source that grows while it is read.
+pub trait Growth: FrameSource {
+    /// Whether the last `None` meant that nothing more is there yet.
+    fn is_waiting(&self) -> bool;
 }
 
 /// Anything frames are pulled from.

@@ -17,14 +17,38 @@ type Buffers = Receiver<io::Result<Vec<u8>>>;
 
 /// Tells when a live reader has something to read again.
 #[derive(Clone, Debug)]
-pub struct Arrivals(Buffers);
+pub struct Arrivals(What);
+
+/// What is waited for.
+#[derive(Clone, Debug)]
+enum What {
+    Buffers(Buffers),
+    /// The ring that the kernel writes.
+    #[cfg(ebpf)]
+    Ring(std::sync::Arc<std::os::fd::OwnedFd>),
+}
 
 impl Arrivals {
     /// Waits until bytes are there or the stream has ended, at most so long; whether either is so.
     pub fn wait(&self, at_most: Duration) -> bool {
-        let mut select = Select::new();
-        select.recv(&self.0);
-        select.ready_timeout(at_most).is_ok()
+        match &self.0 {
+            What::Buffers(buffers) => {
+                let mut select = Select::new();
+                select.recv(buffers);
+                select.ready_timeout(at_most).is_ok()
+            }
+            #[cfg(ebpf)]
+            What::Ring(ring) => {
+                use rustix::event::{PollFd, PollFlags, Timespec, poll};
+                let at_most = Timespec::try_from(at_most).ok();
+                poll(&mut [PollFd::new(ring, PollFlags::IN)], at_most.as_ref()).is_ok_and(|n| n > 0)
+            }
+        }
+    }
+
+    #[cfg(ebpf)]
+    pub(super) const fn ring(ring: std::sync::Arc<std::os::fd::OwnedFd>) -> Self {
+        Self(What::Ring(ring))
     }
 }
 
@@ -65,7 +89,7 @@ pub(super) fn relayed(stream: Stream, known: u64) -> io::Result<(Stream, Arrival
     let (send, buffers) = bounded(WAITING);
     thread::Builder::new().name("reading".to_owned()).spawn(move || relay(stream, &send))?;
     let polled = Polled { buffers: buffers.clone(), held: Cursor::default(), owed: known };
-    Ok((Box::new(polled), Arrivals(buffers)))
+    Ok((Box::new(polled), Arrivals(What::Buffers(buffers))))
 }
 
 fn relay(mut stream: Stream, buffers: &Sender<io::Result<Vec<u8>>>) {

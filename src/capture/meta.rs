@@ -151,6 +151,12 @@ impl InputMeta {
         }
     }
 
+    /// Says which host captures, and whether on all its interfaces.
+    #[cfg_attr(not(ebpf), allow(dead_code, reason = "only what counts in the kernel does so"))]
+    pub(super) fn set_host(&mut self, addresses: BTreeSet<IpAddr>, all_interfaces: bool) {
+        self.host = (!addresses.is_empty()).then_some(CapturedHost { addresses, all_interfaces });
+    }
+
     /// The host that captured, where an interface is described with addresses.
     pub const fn host(&self) -> Option<&CapturedHost> {
         self.host.as_ref()
@@ -211,6 +217,15 @@ impl InputMeta {
         self.links.insert(link);
         self.interfaces.entry(interface).or_default().packets += 1;
         self.add_time(time, self.packets);
+    }
+
+    /// Counts frames that were not handed on one by one, of which the last came at this time.
+    #[cfg_attr(not(ebpf), allow(dead_code, reason = "only what counts in the kernel does so"))]
+    pub(crate) fn count_unseen(&mut self, packets: u64, last: Time) {
+        self.packets = self.packets.saturating_add(packets);
+        let i = self.interfaces.entry(0).or_default();
+        i.packets = i.packets.saturating_add(packets);
+        self.span = Some(self.span.map_or((last, last), |(min, max)| (min.min(last), max.max(last))));
     }
 
     /// Counts frames that were lost, before one of this time where that is known.

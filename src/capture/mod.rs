@@ -6,10 +6,14 @@
 
 mod blocks;
 mod clock;
+mod counted;
 mod detect;
+#[cfg(ebpf)]
+pub mod ebpf;
 mod event;
 mod file;
 mod frame;
+mod host;
 #[cfg(live_capture)]
 pub mod interfaces;
 mod linktype;
@@ -30,9 +34,18 @@ mod walk;
 mod window;
 pub mod write;
 
-pub use event::{Event, FrameSource};
+/// Why this program has no [`ebpf`](self) module.
+#[cfg(not(ebpf))]
+pub const NO_EBPF: &str = match option_env!("PORTWITNESS_NO_EBPF") {
+    Some(why) => why,
+    None => "built without it",
+};
+
+pub use counted::{Counted, CountedSide};
+pub use event::{Event, FrameSource, Growth};
 pub use file::{CaptureFile, OpenError, OpenReason, saved_stream};
 pub use frame::{Frame, LinkType, Loss};
+pub use host::{Dropped, HostFact, Point, Process, Socket};
 pub use linktype::link_name;
 pub use live::Arrivals;
 pub use meta::{CapturedHost, InputMeta};

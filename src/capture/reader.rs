@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::ops::Range;
 
-use super::event::{Event, FrameSource};
+use super::event::{Event, FrameSource, Growth};
 use super::frame::{Frame, LinkType};
 use super::meta::{InputMeta, InterfaceMeta};
 use super::packed::{Damage, What};
@@ -391,6 +391,12 @@ impl FrameSource for Reader {
         let mut meta = self.meta.clone();
         meta.bytes = (self.window.offset() + self.owed.0).saturating_sub(self.begin);
         meta
+    }
+}
+
+impl Growth for Reader {
+    fn is_waiting(&self) -> bool {
+        Self::is_waiting(self)
     }
 }
 

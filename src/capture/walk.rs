@@ -93,6 +93,8 @@ impl Reader {
             match self.next() {
                 Some(Event::Frame(frame)) => sink.frame(&frame),
                 Some(Event::Problem(problem)) => sink.problem(problem),
+                // In files there are none.
+                Some(Event::Counted(_) | Event::Host(_)) => {}
                 None => return self.finish(),
             }
         }

@@ -94,7 +94,37 @@ fn capture(page: &mut Page) -> bool {
         Err(InterfaceError::Permission(_)) => page.row("capture", &format!("not allowed.\n{}", grant())),
         Err(error) => page.row("capture", &error.to_string()),
     }
+    kernel(page);
     tried.is_ok()
+}
+
+/// What the kernel's programs can do here; each part works without the others.
+#[cfg(ebpf)]
+fn kernel(page: &mut Page) {
+    use portwitness::capture::ebpf::{Asked, HostProbes, Sieve, missing_capabilities};
+    use portwitness::capture::interfaces::ANY;
+    let asked = Asked { interfaces: vec![ANY.to_owned()], ring: 4096, flows: 16, ..Asked::default() };
+    let counting = match Sieve::open(&asked) {
+        Ok(_) => "works: counts plain packets in the kernel (watch --engine ebpf, auto)".to_owned(),
+        Err(why) => format!("does not work; watch uses libpcap: {why}"),
+    };
+    page.row("ebpf", &counting);
+    let probes = HostProbes::open(Vec::new(), Vec::new());
+    for what in probes.told() {
+        page.row("", &format!("tells {what}"));
+    }
+    for (what, why) in &probes.missing {
+        page.row("", &format!("does not tell {what}: {why}"));
+    }
+    if !missing_capabilities().is_empty() {
+        let program = program();
+        page.row("", &format!("to allow it: sudo setcap cap_bpf,cap_net_raw,cap_perfmon=ep {program}"));
+    }
+}
+
+#[cfg(all(live_capture, not(ebpf)))]
+fn kernel(page: &mut Page) {
+    page.row("ebpf", &format!("not in this program: {}", portwitness::capture::NO_EBPF));
 }
 
 #[cfg(not(live_capture))]
@@ -104,12 +134,18 @@ fn capture(page: &mut Page) -> bool {
     false
 }
 
+/// This program, as a shell takes it.
+#[cfg(live_capture)]
+fn program() -> String {
+    let program =
+        std::env::current_exe().map_or_else(|_| "portwitness".to_owned(), |p| p.to_string_lossy().into_owned());
+    portwitness::base::shell_word(&program).into_owned()
+}
+
 /// How to allow it.
 #[cfg(live_capture)]
 fn grant() -> String {
-    let program =
-        std::env::current_exe().map_or_else(|_| "portwitness".to_owned(), |p| p.to_string_lossy().into_owned());
-    let program = portwitness::base::shell_word(&program).into_owned();
+    let program = program();
     if cfg!(target_os = "linux") {
         format!("Run it as root, or allow this program alone:\n  sudo setcap cap_net_raw=ep {program}")
     } else {

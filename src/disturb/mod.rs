@@ -110,6 +110,9 @@ impl<S: FrameSource> FrameSource for Disturbed<S> {
                     self.pass(vec![kept], 0);
                 }
                 Some(Event::Problem(problem)) => return Some(Event::Problem(problem)),
+                // What is no packet is not disturbed.
+                Some(Event::Counted(counted)) => return Some(Event::Counted(counted)),
+                Some(Event::Host(fact)) => return Some(Event::Host(fact)),
                 None => self.flush(),
             }
         }

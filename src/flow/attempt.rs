@@ -158,6 +158,7 @@ pub fn attempt(flow: &Flow, direction: &Orientation, context: &AttemptContext) -
     look.established()
         .or_else(|| look.reset())
         .or_else(|| look.icmp())
+        .or_else(|| look.dropped_locally())
         .or_else(|| look.half_open())
         .or_else(|| look.withdrawn())
         .or_else(|| look.unanswered())
@@ -261,6 +262,26 @@ impl Look<'_> {
         Some(attempt)
     }
 
+    /// The capturing host's own kernel dropped every SYN that is known of, or what answered them.
+    fn dropped_locally(&self) -> Option<Attempt> {
+        let drops = || self.flow.local.drops.iter();
+        let all = |r: &SynRun| {
+            let of_run = drops().filter(|d| !d.answer && d.side == self.orig && d.seq == r.isn);
+            of_run.map(|d| d.count).sum::<u64>() >= r.count
+        };
+        let syns = self.runs().next().is_some() && self.runs().all(all) && self.nothing_back();
+        let drop = drops().find(|d| if d.answer { d.side == self.resp() } else { syns && d.side == self.orig })?;
+        let what = if drop.answer { "the answer (SYN-ACK)" } else { "the SYN" };
+        let times = if drop.count == 1 { String::new() } else { format!(", {} times", drop.count) };
+        let reason = format!(
+            "the kernel of the capturing host itself dropped {what} from {} to {}{times}: {}",
+            self.addr(drop.side),
+            self.addr(drop.side.other()),
+            drop.reason
+        );
+        Some(self.result(Outcome::DroppedLocally, reason, Some(drop.last)))
+    }
+
     fn half_open(&self) -> Option<Attempt> {
         self.runs().next()?;
         let answers: Vec<Stamp> = self.flow.end(self.resp()).syn_ack_seen.iter().map(|s| s.at).collect();
@@ -344,6 +365,14 @@ impl Look<'_> {
         let silent = || self.result(Outcome::Silent, "no packet came back".to_owned(), None);
         self.icmp().unwrap_or_else(silent)
     }
+}
+
+/// Whether a reason for which Linux drops packets (its `enum skb_drop_reason`, without the prefix) is that somebody wanted it:
+/// a firewall, a policy or a program. Others say that nobody listens, that a buffer is full or that a packet is damaged.
+pub(crate) fn is_protection(reason: &str) -> bool {
+    const WANTED: [&str; 9] =
+        ["NETFILTER_", "BPF_", "TC_", "XDP", "XFRM_", "IP_RPFILTER", "SECURITY_", "SOCKET_FILTER", "LSM"];
+    WANTED.iter().any(|w| reason.starts_with(w))
 }
 
 /// What an ICMP error means for an attempt; "fragmentation needed" and everything that is no failure mean nothing.

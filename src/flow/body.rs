@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use crate::base::{Span, Stamp, Time};
+use crate::capture::CountedSide;
 use crate::packet::{Tcp, TcpFlags};
 
 use super::datagrams::Datagrams;
@@ -173,6 +174,23 @@ impl Body {
         });
         if let Some(ack) = ack {
             side.other().of_mut(spaces).acknowledge(ack, p.at);
+        }
+    }
+
+    /// Adds plain packets that were counted, as if they came one by one.
+    pub(crate) fn counted(&mut self, sides: &[Option<CountedSide>; 2], at: impl Fn(Time) -> Stamp) {
+        let spaces = self.spaces.get_or_insert_default();
+        let both = [Side::A, Side::B].into_iter().filter_map(|side| Some((side, side.of(sides).as_ref()?)));
+        for (side, s) in both.clone() {
+            side.of_mut(&mut self.sums).counted(s, at(s.last));
+            side.of_mut(spaces).counted(s, at(s.sent.1));
+        }
+        // What is acknowledged lies near the end of what was sent, which is known by now.
+        for (side, s) in both.clone() {
+            side.other().of_mut(spaces).acknowledge(s.ack.0, at(s.ack.1));
+        }
+        if let Some(last) = both.map(|(_, s)| s.last).max() {
+            self.order = Some(self.order.map_or((last, last), |(first, _)| (first, last)));
         }
     }
 

@@ -377,6 +377,11 @@ impl Hot {
         }
     }
 
+    /// Takes nothing until it learns again: what it knew is past.
+    pub(crate) const fn forget(&mut self) {
+        self.may = [0; 2];
+    }
+
     /// Learns from a body what plain packets would change. Says for how many first bytes each side has room.
     pub(crate) fn learn(&mut self, body: Option<&Body>, before: &Before, cap: usize) -> [usize; 2] {
         let input = before.input;

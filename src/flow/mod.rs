@@ -12,6 +12,7 @@ mod hot;
 mod id;
 mod instance;
 mod intervals;
+mod local;
 mod lone;
 mod model;
 mod orient;
@@ -26,6 +27,7 @@ mod told;
 mod trail;
 mod tunnels;
 
+pub(crate) use attempt::is_protection;
 pub(crate) use body::{Body, Quote};
 pub(crate) use fragments::{DatagramKey, Fragments, Resolved, SavedFragments};
 pub(crate) use hash::Seeds;
@@ -33,7 +35,7 @@ pub(crate) use hot::{Before, Hot, Look, Pair, Pair6, Taken, Tuple, ports, worth_
 pub(crate) use instance::resolve;
 pub(crate) use piece::{Pieces, prefix_cap};
 pub(crate) use row::{Cursor, Tables};
-pub(crate) use seal::{forget, seal};
+pub(crate) use seal::{forget, seal, unseen};
 pub(crate) use shift::Shift;
 pub(crate) use sums::{Seen, span};
 pub(crate) use told::Told;
@@ -43,6 +45,7 @@ pub use attempt::{Attempt, AttemptContext, Cause, Outcome, Warning, attempt, pat
 pub use conn_state::{ConnState, conn_state};
 pub use head::HEAD_LENGTHS;
 pub use id::{community_id, id};
+pub use local::{Local, LocalDrop, Owner};
 pub use model::{
     End, EndPoint, Flow, FlowId, FlowKey, Hole, IcmpError, Lane, Repeated, Rst, Side, Silence, SynAck, SynRun,
 };

@@ -8,6 +8,7 @@ use crate::app::Evidence;
 use crate::base::{Proto, Span, Stamp, Time};
 use crate::packet::Vlans;
 
+use super::local::Local;
 use super::tunnels::Tunnel;
 
 /// One end of a flow.
@@ -343,6 +344,9 @@ pub struct Flow {
     pub evidence: Evidence,
     /// The last few long silences.
     pub silences: Vec<Silence>,
+    /// What the capturing host's kernel says of it.
+    #[serde(default, skip_serializing_if = "Local::is_empty")]
+    pub local: Local,
 }
 
 /// A stable name of a flow: Community ID v1 (seed 0), ".", ordinal.

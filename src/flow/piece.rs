@@ -4,7 +4,8 @@
 //! its body (all other packets): when everything is known, a SYN of an older instance goes back to that one, while the packets
 //! after it continue the newest. Appending looks only at the seam, so it is associative and a capture may be cut anywhere.
 
-use crate::base::{Proto, Span, Stamp};
+use crate::base::{Proto, Span, Stamp, Time};
+use crate::capture::CountedSide;
 use crate::packet::{Tcp, Trail, Udp};
 
 use super::body::{Body, Quote};
@@ -246,6 +247,13 @@ impl Pieces {
             many.push(Piece { head: Some(Box::new(head)), ..Piece::default() });
         }
         many.len() - before
+    }
+
+    /// Adds plain TCP packets that were counted; how many pieces that began.
+    pub(crate) fn counted(&mut self, sides: &[Option<CountedSide>; 2], at: impl Fn(Time) -> Stamp) -> Grown {
+        let before = self.len();
+        self.current(false).body().counted(sides, at);
+        self.len() - before
     }
 
     /// Adds a UDP packet.

@@ -1,13 +1,14 @@
 //! Reading a flow's facts off an instance; what is left of its payload afterwards is evidence.
 
 use crate::app::{self, Evidence, Stream};
-use crate::base::Proto;
+use crate::base::{Proto, Stamp};
 
 use super::body::Quote;
 use super::datagrams::Datagrams;
 use super::head::{HEAD, heads};
 use super::instance::{Instance, resolution};
-use super::model::{End, Flow, FlowKey, Hole, IcmpError, Repeated, Side, Silence};
+use super::local::Local;
+use super::model::{End, Flow, FlowKey, Hole, IcmpError, Repeated, Side, Silence, SynRun};
 use super::piece::{Piece, Pieces, prefix_cap};
 use super::space::Space;
 use super::sums::Sums;
@@ -86,7 +87,25 @@ pub(crate) fn seal(key: FlowKey, instance: Instance) -> Option<Flow> {
         evidence,
         silences: instance.body.silences.iter().map(|&(from, to)| Silence { from, to }).collect(),
         syns: instance.heads.into_iter().map(|h| h.run).collect(),
+        local: Local::default(),
     })
+}
+
+/// An attempt of which no packet was captured.
+pub(crate) fn unseen(key: FlowKey, run: SynRun, (first, last): (Stamp, Stamp)) -> Flow {
+    Flow {
+        key,
+        ordinal: 0,
+        first,
+        last,
+        group: false,
+        ends: [End::new(), End::new()],
+        icmp: Vec::new(),
+        evidence: Evidence::none(),
+        silences: Vec::new(),
+        syns: vec![run],
+        local: Local::default(),
+    }
 }
 
 fn datagram_evidence(datagrams: Option<&[Datagrams; 2]>) -> Evidence {

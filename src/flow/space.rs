@@ -5,6 +5,7 @@
 //! a capture anywhere changes nothing. SYN and RST numbers stay out: a RST may carry anything.
 
 use crate::base::Stamp;
+use crate::capture::CountedSide;
 
 use super::hot::{Advance, Settled};
 use super::intervals::Intervals;
@@ -268,6 +269,25 @@ impl Space {
             self.acked.top = Some((ahead(n), at));
         }
         self.chain = Some(Chain { base: chain.base, last: by.last, last_off: ahead(by.last) });
+    }
+
+    /// Takes in segments of this side that were counted: each begins where the one before it ended, and none is the largest,
+    /// opens anything, or carries bytes that are wanted.
+    pub(crate) fn counted(&mut self, s: &CountedSide, rose: Stamp) {
+        let [.., a, b, c, d] = s.payload.to_be_bytes();
+        let off = self.unwrap(s.edge.wrapping_sub(u32::from_be_bytes([a, b, c, d])));
+        let end = off.saturating_add_unsigned(s.payload);
+        if s.payload > 0 {
+            self.payload = self.payload.saturating_add(s.payload);
+            self.covered.insert(off, end);
+            self.inexact |= self.covered.limit(INTERVALS);
+        }
+        self.sent.note(end.saturating_add(distance(s.edge, s.sent.0)), rose);
+        self.opening.get_or_insert((off, 0));
+        self.end = end;
+        if let Some(chain) = &mut self.chain {
+            (chain.last, chain.last_off) = (s.edge, end);
+        }
     }
 
     /// Keeps payload of a plain packet that begins `pending` bytes behind the end of what was covered; whether more is wanted.

@@ -1,6 +1,7 @@
 //! Sums, firsts and lasts of packets: facts for which neither order nor grouping matters.
 
 use crate::base::Stamp;
+use crate::capture::CountedSide;
 
 use super::model::Lane;
 use super::row::{Cursor, Row};
@@ -110,6 +111,19 @@ impl Sums {
         }
         self.lanes.insert(p.lane);
         self.group |= p.group;
+    }
+
+    /// Adds TCP packets that were counted; packets of the same lane and time to live came before them.
+    pub(crate) fn counted(&mut self, c: &CountedSide, last: Stamp) {
+        self.packets = self.packets.saturating_add(c.packets);
+        self.ip_bytes = self.ip_bytes.saturating_add(c.ip_bytes);
+        self.payload_bytes = self.payload_bytes.saturating_add(c.payload);
+        self.first = self.first.or(Some(last));
+        self.last = later(self.last, Some(last));
+        if c.payload > 0 {
+            self.first_payload = self.first_payload.or(Some(last));
+        }
+        self.window = span(self.window, Some(c.window));
     }
 
     /// Takes in the sums of other packets of the same sender.

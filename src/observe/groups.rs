@@ -150,6 +150,8 @@ impl Queue {
         while let Some(event) = self.reader.next() {
             match event {
                 Event::Problem(problem) => partial.problem(problem),
+                // In files there are none.
+                Event::Counted(_) | Event::Host(_) => {}
                 Event::Frame(f) => {
                     let Frame { time, input, number, interface, link, data, original_len } = f;
                     self.data.clear();

@@ -2,10 +2,11 @@
 //!
 //! Looking changes nothing: however often it is done, the end is what [`super::observe`] makes of the same input.
 
-use crate::base::Time;
+use crate::base::{FrameRef, InputId, Time};
 use crate::capture::{Event, InputMeta};
 
 use super::collected::{Collected, summary};
+use super::host::{self, Host};
 use super::limits::Limits;
 use super::looks::{Changes, Looks};
 use super::model::Observation;
@@ -18,6 +19,9 @@ pub struct Growing {
     partial: Partial,
     span: Option<(Time, Time)>,
     events: u64,
+    host: Host,
+    /// The newest frame.
+    frame: FrameRef,
     looks: Looks,
 }
 
@@ -29,8 +33,15 @@ impl Growing {
 
     /// As [`Growing::new`], within limits of memory.
     pub fn within(name: &str, limits: &Limits) -> Self {
-        let (partial, looks) = (Partial::within(limits), Looks::default());
-        Self { name: name.to_owned(), partial, span: None, events: 0, looks }
+        Self {
+            name: name.to_owned(),
+            partial: Partial::within(limits),
+            span: None,
+            events: 0,
+            host: Host::default(),
+            frame: host::none(InputId(0)),
+            looks: Looks::default(),
+        }
     }
 
     /// Takes in the next frame or problem.
@@ -40,9 +51,17 @@ impl Growing {
             Event::Frame(frame) => {
                 self.span =
                     Some(self.span.map_or((frame.time, frame.time), |(a, b)| (a.min(frame.time), b.max(frame.time))));
+                self.frame = FrameRef { input: frame.input, frame: frame.number };
                 self.partial.frame(&frame);
             }
             Event::Problem(problem) => self.partial.problem(problem),
+            Event::Counted(counted) => {
+                for last in counted.sides.iter().flatten().map(|s| s.last) {
+                    self.span = Some(self.span.map_or((last, last), |(a, b)| (a.min(last), b.max(last))));
+                }
+                self.partial.counted(&counted);
+            }
+            Event::Host(fact) => self.host.take(fact, self.frame),
         }
     }
 
@@ -57,10 +76,21 @@ impl Growing {
     }
 
     /// Brings an observation up to what was seen so far, and says what changed. `seen` must be what the look before left, an
-    /// empty one at first. What that costs follows what changed.
+    /// empty one at first. What that costs follows what changed; only where the host's kernel dropped attempts, everything is
+    /// copied: an attempt that never left the host is a flow that no key of the store has.
     pub fn look(&mut self, meta: InputMeta, seen: &mut Observation) -> Changes {
+        if self.host.has_drops() {
+            self.looks = Looks::default();
+            *seen = self.seen(meta);
+            seen.flows.shrink_to_fit();
+            return Changes::All;
+        }
         self.partial.set_frames(meta.input, meta.packets);
         let changes = self.looks.look(&mut self.partial, seen, meta.problems());
+        match &changes {
+            Changes::All => self.host.name_all(&mut seen.flows),
+            Changes::Keys(keys) => self.host.name(&mut seen.flows, keys),
+        }
         seen.inputs = vec![summary(self.name.clone(), &meta)];
         seen.holes.clear();
         seen.add_drops(&meta.drops.iter().map(|d| d.0).collect::<Vec<_>>(), Vec::new());
@@ -69,11 +99,14 @@ impl Growing {
 
     /// What was seen: nothing more will come.
     pub fn finish(self, meta: InputMeta) -> Observation {
-        let Self { name, mut partial, span, .. } = self;
+        let Self { name, mut partial, span, host, .. } = self;
         partial.set_frames(meta.input, meta.packets);
         // One stretch is what there is, so there is nothing to fold it with.
         let (problems, drops) = (meta.problems(), meta.drops.iter().map(|d| d.0).collect());
         let inputs = vec![summary(name, &meta)];
-        Collected { partial, inputs, problems, drops, span, last: meta.last(), ..Collected::default() }.finish()
+        let point = Collected { partial, inputs, problems, drops, span, last: meta.last(), ..Collected::default() };
+        let mut seen = point.finish();
+        host.tell(&mut seen);
+        seen
     }
 }

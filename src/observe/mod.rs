@@ -5,6 +5,7 @@ mod finish;
 mod firsts;
 mod groups;
 mod growing;
+mod host;
 mod limits;
 mod looks;
 mod model;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::base::{FrameRef, InputId, Problem, ProblemKind, Problems, Proto, Stamp};
-use crate::capture::Frame;
+use crate::capture::{Counted, Frame};
 use crate::flow::{DatagramKey, EndPoint, FlowKey, Fragments, Lane, Look, Pair, Pieces, Quote, Seen, Shift, Side};
 use crate::packet::{self, Body, Glance, Icmp, Packet, Trail, Vlans};
 
@@ -206,6 +206,19 @@ impl Partial {
     /// Notes a problem, its frame counted from the beginning of the stretch.
     pub fn problem(&mut self, problem: Problem) {
         self.problems.add(problem);
+    }
+
+    /// Takes in plain packets that were counted and not captured.
+    pub fn counted(&mut self, c: &Counted) {
+        let [src, dst] = c.ends.map(|(addr, port)| EndPoint { addr, port });
+        let (key, first) = FlowKey::new(Proto::Tcp, src, dst);
+        let [a, b] = c.sides;
+        let sides = if first == Side::A { [a, b] } else { [b, a] };
+        let at = |time| Stamp { time, at: FrameRef { input: c.input, frame: c.number } };
+        if !self.store.counted(&key, |pieces| pieces.counted(&sides, at)) {
+            let last = c.sides.iter().flatten().map(|s| s.last).max();
+            last.into_iter().for_each(|last| self.overflow(at(last)));
+        }
     }
 
     /// Nothing more comes into this stretch: what is kept apart for speed goes where it belongs.

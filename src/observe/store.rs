@@ -208,6 +208,18 @@ impl Store {
         Some(())
     }
 
+    /// Adds plain packets that were counted; `false` where the key is new and the store is full.
+    pub(super) fn counted(&mut self, key: &FlowKey, add: impl FnOnce(&mut Pieces) -> usize) -> bool {
+        let Some(place) = self.add(key, self.hash(key), add) else { return false };
+        let Self { entries, warm, .. } = self;
+        let Some(entry) = entries.get_mut(place) else { return true };
+        if let Some(hot) = warm.records.get_mut(entry.hot as usize) {
+            hot.forget();
+            warm.firsts.expect(entry.hot as usize, [0; 2]);
+        }
+        true
+    }
+
     /// Writes all hot records into the pieces.
     pub(super) fn flush(&mut self) {
         self.spill();

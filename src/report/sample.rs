@@ -85,6 +85,8 @@ pub(super) fn flow(id: &str, orig: (&str, &str, u16), resp: (&str, &str, u16), f
         tunnels: Vec::new(),
         untunnelled_packets: None,
         icmp: Vec::new(),
+        dropped: Vec::new(),
+        processes: Vec::new(),
         warnings: Vec::new(),
         input: "restore.pcap".into(),
         first_frame: frame,

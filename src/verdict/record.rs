@@ -5,7 +5,9 @@ use crate::app::Speaks;
 use crate::base::{Proto, Span, Time};
 use crate::flow::{self, After, Attempt, Break, ConnState, EndPoint, Flow, FlowId, Method, Orientation, Outcome, Side};
 use crate::observe::InputSummary;
-use crate::report::{AfterRecord, AppRecord, Direction, EndRecord, FlowRecord, RefusalRecord, Teller, TunnelRecord};
+use crate::report::{
+    AfterRecord, AppRecord, Direction, EndRecord, FlowRecord, ProcessRecord, RefusalRecord, Teller, TunnelRecord,
+};
 
 /// Facts of a flow as a record, without roles and class.
 pub fn flow_record(
@@ -49,6 +51,8 @@ pub fn flow_record(
         untunnelled_packets: untunnelled(flow),
         tunnels: tunnels(flow),
         icmp: icmp(flow),
+        dropped: dropped(flow),
+        processes: processes(flow, orig),
         warnings: attempt.warnings.iter().map(|&w| warning(w)).collect(),
         input: inputs.iter().find(|i| i.input == flow.first.at.input).map(|i| i.name.clone()).unwrap_or_default(),
         first_frame: flow.first.at.frame,
@@ -162,4 +166,24 @@ fn untunnelled(flow: &Flow) -> Option<u64> {
 
 fn icmp(flow: &Flow) -> Vec<String> {
     flow.icmp.iter().map(|e| format!("{}/{} by {} x{}", e.ty, e.code, e.reporter, e.count)).collect()
+}
+
+fn dropped(flow: &Flow) -> Vec<String> {
+    let told = |d: &flow::LocalDrop| {
+        let what = if d.answer { "SYN-ACK" } else { "SYN" };
+        format!("{what} by {}, {} x{}", flow.point(d.side).addr, d.reason, d.count)
+    };
+    flow.local.drops.iter().map(told).collect()
+}
+
+fn processes(flow: &Flow, orig: Side) -> Vec<ProcessRecord> {
+    let record = |o: &flow::Owner| ProcessRecord {
+        side: if o.side == orig { "orig" } else { "resp" }.to_owned(),
+        listens: o.listens,
+        pid: o.process.pid,
+        program: o.process.program.clone(),
+        unit: o.process.unit.clone(),
+    };
+    // Who listens at a port that a flow began from has nothing to do with it.
+    flow.local.owners.iter().filter(|o| !o.listens || o.side != orig).map(record).collect()
 }

@@ -133,6 +133,7 @@ impl World {
         let stamp = Stamp { time: at(t), at: FrameRef { input: InputId(0), frame: self.frame } };
         let ends = if o < r { [o, r] } else { [r, o] };
         let mut flow = Flow {
+            local: portwitness::flow::Local::default(),
             key: FlowKey { proto, ends },
             ordinal: 1,
             first: stamp,

@@ -103,7 +103,8 @@ impl Running {
         Ok(())
     }
 
-    fn kill(&mut self) {
+    /// Ends it, and its children, without asking.
+    pub(crate) fn kill(&mut self) {
         // Children of a daemon are in its group; nothing of anyone else is.
         let _ = rustix::process::kill_process_group(
             rustix::process::Pid::from_child(&self.child),

@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
 pub mod random;
+pub mod steps;
 
 use std::net::{IpAddr, Ipv4Addr};
 

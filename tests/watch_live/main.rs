@@ -7,8 +7,19 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::print_stdout,
     reason = "helpers of tests may stop at the first surprise, too"
 )]
+
+#[cfg(ebpf)]
+mod ebpf;
+#[cfg(not(ebpf))]
+#[test]
+fn counting_in_the_kernel_is_tested() {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr(), "SKIP ebpf: {} (1 skipped)", portwitness::capture::NO_EBPF);
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "skipped where skipping is not allowed");
+}
 
 #[path = "../lab/cmd.rs"]
 #[allow(dead_code, reason = "each test binary uses a part")]
@@ -18,6 +29,10 @@ mod cmd;
 mod failure;
 #[path = "../lab/seal.rs"]
 mod seal;
+#[cfg(ebpf)]
+#[path = "../synth/mod.rs"]
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "packets written by hand")]
+mod synth;
 
 mod hostile;
 mod several;

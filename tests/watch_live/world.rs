@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::Duration;
 
@@ -56,18 +56,25 @@ pub(crate) fn wires() -> Result<()> {
 
 /// Answers connections in the far namespace, for as long as the test runs.
 pub(crate) fn serve(address: &'static str, greeting: &'static [u8]) -> Result<()> {
-    let (send, ready) = channel();
-    thread::spawn(move || {
-        let far = File::open("/run/netns/far").unwrap();
-        move_into_link_name_space(far.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+    in_far(move |ready| {
         let listener = TcpListener::bind(address).unwrap();
-        send.send(()).unwrap();
+        ready.send(()).unwrap();
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
             stream.write_all(greeting).unwrap();
             let mut buffer = [0; 100];
             while stream.read(&mut buffer).is_ok_and(|n| n > 0) {}
         }
+    })
+}
+
+/// Runs a server in the far namespace, in a thread of its own; waits until it says that it is there.
+pub(crate) fn in_far(server: impl FnOnce(Sender<()>) + Send + 'static) -> Result<()> {
+    let (send, ready) = channel();
+    thread::spawn(move || {
+        let far = File::open("/run/netns/far").unwrap();
+        move_into_link_name_space(far.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+        server(send);
     });
     ready.recv().context("no server")
 }

@@ -6,8 +6,12 @@ use std::time::Duration;
 use portwitness::base::RunError;
 use portwitness::site::{Site, capture_filters, widened};
 
+use super::engine::{Choice, EngineArgs};
 use super::keep;
 use super::stop;
+
+/// Bytes kept of each packet where nothing is said.
+const SNAPLEN: u32 = 262_144;
 
 /// Interfaces and how to capture on them.
 #[derive(Debug, clap::Args)]
@@ -15,8 +19,10 @@ pub(super) struct InterfaceArgs {
     /// Capture on this interface; "any": on all of them
     #[arg(long, short, value_name = "IFACE")]
     pub(super) interface: Vec<String>,
+    #[command(flatten)]
+    engine: EngineArgs,
     /// Bytes kept of each packet
-    #[arg(long, value_name = "BYTES", default_value_t = 262_144, requires = "interface")]
+    #[arg(long, value_name = "BYTES", default_value_t = SNAPLEN, requires = "interface")]
     snaplen: u32,
     /// The kernel's buffer per interface, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1024), requires = "interface")]
@@ -56,6 +62,7 @@ pub(super) struct Wanted {
     /// The filter was asked for.
     pub(super) strict: bool,
     pub(super) keep: Option<keep::How>,
+    pub(super) engine: Choice,
 }
 
 impl InterfaceArgs {
@@ -71,6 +78,8 @@ impl InterfaceArgs {
             let text = "--ring needs --rotate-size or --rotate-time: otherwise there is one file";
             return Err(RunError::Config(text.to_owned()));
         }
+        let only_pcap = only_pcap(&self);
+        let engine = self.engine.choice(only_pcap, site.filter(|_| !self.no_site_filter));
         let mut interfaces: Vec<String> = Vec::new();
         for name in self.interface {
             if !interfaces.contains(&name) {
@@ -95,9 +104,21 @@ impl InterfaceArgs {
             promiscuous: self.promiscuous,
             strict: self.filter.is_some(),
             filters,
+            engine,
             keep: self.write.map(|path| keep::How { path, size, time, ring }),
         }))
     }
+}
+
+/// What is asked for that only libpcap does.
+fn only_pcap(args: &InterfaceArgs) -> Option<&'static str> {
+    let asked = [
+        (args.write.is_some(), "--write"),
+        (args.filter.is_some(), "--filter"),
+        (args.promiscuous, "--promiscuous"),
+        (args.snaplen != SNAPLEN, "--snaplen"),
+    ];
+    asked.into_iter().find(|(asked, _)| *asked).map(|(_, what)| what)
 }
 
 impl Wanted {

@@ -4,6 +4,7 @@
 //! but never for more than a tenth of the time, judges what is there and tells what changed. The clock says only when to look:
 //! what is judged goes by packet time.
 
+mod engine;
 #[cfg_attr(not(live_capture), allow(dead_code, reason = "only what captures reads it"))]
 mod interfaces;
 #[cfg_attr(not(live_capture), allow(dead_code, reason = "only what captures reads it"))]
@@ -21,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use portwitness::base::RunError;
-use portwitness::capture::{FrameSource as _, InputMeta, Reader};
+use portwitness::capture::{Growth, InputMeta};
 use portwitness::matrix::{self, Matrix};
 use portwitness::observe::{Growing, Limits, Observation};
 use portwitness::report::{Report, ScopeMode};
@@ -260,7 +261,7 @@ impl Watch {
         let (mut looked_at, mut looks) = (None, Looks { points: [config.point()], memo: Memo::default() });
         let mut ending: Option<(Ended, Instant)> = None;
         let why = loop {
-            let taken = take(&mut reader, &mut growing);
+            let taken = take(reader.as_mut(), &mut growing);
             if matches!(taken, Taken::End) {
                 break ending.map_or(if stop.was_asked() { Ended::Signal } else { Ended::Source }, |e| e.0);
             }
@@ -348,7 +349,7 @@ impl Watch {
 }
 
 /// Takes in what is there, at most so much that the clock is not forgotten.
-fn take(reader: &mut Reader, growing: &mut Growing) -> Taken {
+fn take(reader: &mut dyn Growth, growing: &mut Growing) -> Taken {
     for _ in 0..AT_ONCE {
         let Some(event) = reader.next() else {
             return if reader.is_waiting() { Taken::All } else { Taken::End };

@@ -11,11 +11,12 @@ use portwitness::base::InputId;
 use portwitness::base::RunError;
 #[cfg(live_capture)]
 use portwitness::capture::interfaces::{Asked, Halt, Interfaces};
-use portwitness::capture::{Arrivals, CaptureFile, Reader};
+use portwitness::capture::{Arrivals, CaptureFile, Growth};
 
 #[cfg(live_capture)]
 use super::super::complain;
 use super::super::inputs::{self, Group};
+use super::engine::{self, Beside, Counting};
 use super::interfaces::Wanted;
 #[cfg(live_capture)]
 use super::keep::Keep;
@@ -27,7 +28,7 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// What is read from.
 pub(super) struct Opened {
-    pub(super) reader: Reader,
+    pub(super) reader: Box<dyn Growth>,
     pub(super) arrivals: Arrivals,
     /// As the report names it.
     pub(super) name: String,
@@ -41,6 +42,10 @@ pub(super) enum Source {
     Stream,
     /// Interfaces, open.
     Interfaces(Box<Open>),
+    /// Interfaces, counted on in the kernel.
+    Counting(Box<Counting>),
+    /// Either of these, and what the host's kernel says beside packets.
+    Beside(Box<Source>, Box<Beside>),
 }
 
 /// Opens interfaces, where some are wanted.
@@ -48,7 +53,15 @@ pub(super) enum Source {
 /// # Errors
 /// An interface that cannot be captured on.
 pub(super) fn prepare(wanted: Option<&Wanted>) -> Result<Source, RunError> {
-    wanted.map_or(Ok(Source::Stream), |w| Open::new(w).map(Box::new).map(Source::Interfaces))
+    let Some(wanted) = wanted else { return Ok(Source::Stream) };
+    let source = match engine::open(wanted)? {
+        Some(counting) => Source::Counting(counting),
+        None => Open::new(wanted).map(Box::new).map(Source::Interfaces)?,
+    };
+    Ok(match Beside::open(wanted) {
+        Some(beside) => Source::Beside(Box::new(source), beside),
+        None => source,
+    })
 }
 
 impl Source {
@@ -59,9 +72,7 @@ impl Source {
     /// Where privileges cannot be given up, or a file cannot be made.
     pub(super) fn without_privileges(mut self, group: &Group) -> Result<Self, RunError> {
         let named = group.inputs.iter().any(|i| matches!(i.source, inputs::Source::File(_)));
-        if let Self::Interfaces(open) = &mut self {
-            open.keep(false)?;
-        }
+        self.keep(false)?;
         // A pipe that has a name is opened by a thread later, and may need them.
         if !named {
             privilege::drop_all().map_err(|source| RunError::Io {
@@ -72,17 +83,24 @@ impl Source {
             // The more, the better; without it nothing can be gained either.
             let _confined = privilege::confine(&self.folder());
         }
-        if let Self::Interfaces(open) = &mut self {
-            open.keep(true)?;
-        }
+        self.keep(true)?;
         Ok(self)
     }
 
     /// Where files will still be made.
     fn folder(&self) -> Vec<&Path> {
         match self {
-            Self::Stream => Vec::new(),
+            Self::Stream | Self::Counting(_) => Vec::new(),
             Self::Interfaces(open) => open.folder(),
+            Self::Beside(source, _) => source.folder(),
+        }
+    }
+
+    fn keep(&mut self, rotating: bool) -> Result<(), RunError> {
+        match self {
+            Self::Stream | Self::Counting(_) => Ok(()),
+            Self::Interfaces(open) => open.keep(rotating),
+            Self::Beside(source, _) => source.keep(rotating),
         }
     }
 
@@ -94,6 +112,8 @@ impl Source {
         match self {
             Self::Stream => stream(group, stop),
             Self::Interfaces(open) => open.start(stop.rotation()),
+            Self::Counting(counting) => counting.start(),
+            Self::Beside(source, beside) => source.open(group, stop).map(|opened| beside.with(opened)),
         }
     }
 }
@@ -126,7 +146,7 @@ fn read(file: CaptureFile, halt: Option<Halt>) -> Result<Opened, RunError> {
     let name = file.name().to_owned();
     let (reader, arrivals) =
         file.live().map_err(|source| RunError::Io { path: name.clone().into(), doing: "read", source })?;
-    Ok(Opened { reader, arrivals, name, halt })
+    Ok(Opened { reader: Box::new(reader), arrivals, name, halt })
 }
 
 fn nothing(why: &str) -> RunError {

@@ -231,6 +231,23 @@ pub struct AfterRecord {
     pub display_filter: String,
 }
 
+/// A process of the capturing host at one end of a flow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct ProcessRecord {
+    /// `orig` or `resp`.
+    pub side: String,
+    /// Whether it listened for the flow rather than having opened it.
+    pub listens: bool,
+    /// Its number; absent where it has none that the watching program could name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+    /// Its executable: the path where that could be read, otherwise the file's name.
+    pub program: WireText,
+    /// Its systemd unit or other control group; absent where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<WireText>,
+}
+
 /// A flow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct FlowRecord {
@@ -299,6 +316,12 @@ pub struct FlowRecord {
     pub untunnelled_packets: Option<u64>,
     /// ICMP errors about it: `3/13 by 10.0.0.1 x2`.
     pub icmp: Vec<String>,
+    /// Its segments that the capturing host's own kernel dropped: `SYN by 10.0.0.1, NETFILTER_DROP x3`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dropped: Vec<String>,
+    /// Processes of the capturing host that opened or accepted it, where its kernel said so.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub processes: Vec<ProcessRecord>,
     /// Warnings about it: `handshake_only`.
     pub warnings: Vec<String>,
     /// Input of the first frame, as given.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::moment::Clock;
 use super::page::{Ink, Page, Row};
 use super::plural;
-use super::traffic::inside;
+use super::traffic::{inside, processes};
 use crate::matrix::Need;
 use crate::report::flows::socket;
 use crate::report::{AfterRecord, EndRecord, FlowRecord, Outcome, Report, Requirement};
@@ -141,6 +141,7 @@ impl<'a> Blocks<'a> {
             let label = if i == 0 { "evidence" } else { "" };
             page.field(4, label, &format!("{} {}", frame(flow), self.clock.moment(flow.first)));
             page.field(4, "", &format!("{}, {}", ends(flow), attempt(flow)));
+            processes(flow).iter().for_each(|text| page.field(4, "", text));
             let inside = inside(flow);
             if !inside.is_empty() {
                 page.field(4, "", &format!("inside {}", inside.join(", ")));

@@ -6,7 +6,8 @@ use super::moment::{Clock, size};
 use super::page::{Ink, Page};
 use super::plural;
 use super::requirements::{attempt, ends, frame};
-use crate::report::{Class, EndRecord, FlowRecord, Report, TunnelRecord};
+use crate::base::WireText;
+use crate::report::{Class, EndRecord, FlowRecord, ProcessRecord, Report, TunnelRecord};
 
 /// Groups printed per section without `--verbose`: a port scan has thousands.
 const GROUPS: usize = 12;
@@ -161,11 +162,31 @@ fn one(page: &mut Page, clock: &Clock, f: &FlowRecord) {
         page.field(4, "also at", &text);
     }
     let inside = inside(f);
-    let lists = [("inside", &inside), ("icmp", &f.icmp), ("vlans", &f.vlans), ("warnings", &f.warnings)];
+    let (dropped, processes) = (&f.dropped, processes(f));
+    let lists = [
+        ("process", &processes),
+        ("dropped", dropped),
+        ("inside", &inside),
+        ("icmp", &f.icmp),
+        ("vlans", &f.vlans),
+        ("warnings", &f.warnings),
+    ];
     for (label, list) in lists.into_iter().filter(|(_, l)| !l.is_empty()) {
         page.field(4, label, &list.join(", "));
     }
     page.copyable(4, "wireshark", &f.display_filter);
+}
+
+/// Processes at its ends: `opened by /usr/bin/ssh (pid 812, user.slice)`.
+pub(super) fn processes(f: &FlowRecord) -> Vec<String> {
+    let one = |p: &ProcessRecord| {
+        let verb = if p.listens { "accepted" } else { "opened" };
+        let pid = p.pid.map(|pid| format!("pid {pid}"));
+        let more: Vec<String> = pid.into_iter().chain(p.unit.as_ref().map(WireText::terminal)).collect();
+        let more = if more.is_empty() { String::new() } else { format!(" ({})", more.join(", ")) };
+        format!("{verb} by {}{more}", p.program.terminal())
+    };
+    f.processes.iter().map(one).collect()
 }
 
 /// Tunnels a flow was seen in: `VXLAN 42 from 192.0.2.1 to 192.0.2.2 (3 packets)`.
