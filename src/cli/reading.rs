@@ -6,7 +6,7 @@ use std::sync::Arc;
 use portwitness::base::{AddrSet, InputId, Known, PortSet, ProblemKind, RunError};
 use portwitness::capture::{CaptureFile, Meter, OpenError};
 use portwitness::flow;
-use portwitness::observe::{self, Collected, Limits, Observation, Options, PairIndex, Saved};
+use portwitness::observe::{self, Collected, Keep, Limits, Observation, Options, PairIndex, Saved};
 use portwitness::report::FlowRecord;
 use portwitness::site::Site;
 use portwitness::verdict::{self, PointSeen, flow_record};
@@ -66,6 +66,12 @@ pub(super) fn how(threads: Option<NonZeroUsize>, hash: bool) -> How {
 }
 
 impl How {
+    /// The same, within so much memory, for what is saved and not finished.
+    pub(super) fn to_save(mut self, memory: &Memory) -> Self {
+        self.limits = Limits { keep: Keep::none(), ..memory.limits(None) };
+        self
+    }
+
     /// The same, within so much memory. What no judgement by the site looks at is summed up; without one everything is held.
     pub(super) fn within(mut self, memory: &Memory, site: Option<&Site>, places: usize) -> Self {
         self.limits = memory.limits(site).keeping(verdict::keep(site, places));

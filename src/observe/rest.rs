@@ -31,6 +31,11 @@ impl Keep {
         Self(None)
     }
 
+    /// None: what is only saved becomes no flows.
+    pub fn none() -> Self {
+        Self::of(|_| false)
+    }
+
     /// Whether this tuple's flows are held as flows.
     pub(super) fn holds(&self, key: &FlowKey) -> bool {
         self.0.as_ref().is_none_or(|which| which(key))
