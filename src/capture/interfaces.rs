@@ -13,8 +13,6 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-#[cfg(windows)]
-use npcap as pcap;
 use pcap::{Active, Capture, Device, Linktype, Precision};
 
 use super::merge::{Batch, Merge};

@@ -67,8 +67,8 @@ pub(super) fn how(threads: Option<NonZeroUsize>, hash: bool) -> How {
 
 impl How {
     /// The same, within so much memory, for what is saved and not finished.
-    pub(super) fn to_save(mut self, memory: &Memory) -> Self {
-        self.limits = Limits { keep: Keep::none(), ..memory.limits(None) };
+    pub(super) fn for_saving(mut self, memory: &Memory) -> Self {
+        self.limits = memory.limits(None).keeping(Keep::none());
         self
     }
 
