@@ -76,20 +76,18 @@ impl Growing {
     }
 
     /// Brings an observation up to what was seen so far, and says what changed. `seen` must be what the look before left, an
-    /// empty one at first. What that costs follows what changed; only where the host's kernel dropped attempts, everything is
-    /// copied: an attempt that never left the host is a flow that no key of the store has.
+    /// empty one at first. What that costs follows what changed.
     pub fn look(&mut self, meta: InputMeta, seen: &mut Observation) -> Changes {
-        if self.host.has_drops() {
-            self.looks = Looks::default();
-            *seen = self.seen(meta);
-            seen.flows.shrink_to_fit();
-            return Changes::All;
-        }
         self.partial.set_frames(meta.input, meta.packets);
-        let changes = self.looks.look(&mut self.partial, seen, meta.problems());
-        match &changes {
+        self.host.take_back(&mut seen.flows);
+        let mut changes = self.looks.look(&mut self.partial, seen, meta.problems());
+        self.host.tell_drops(&mut seen.flows);
+        match &mut changes {
             Changes::All => self.host.name_all(&mut seen.flows),
-            Changes::Keys(keys) => self.host.name(&mut seen.flows, keys),
+            Changes::Keys(keys) => {
+                keys.extend(self.host.keys_of_drops());
+                self.host.name(&mut seen.flows, keys);
+            }
         }
         seen.inputs = vec![summary(self.name.clone(), &meta)];
         seen.holes.clear();
@@ -104,9 +102,9 @@ impl Growing {
         // One stretch is what there is, so there is nothing to fold it with.
         let (problems, drops) = (meta.problems(), meta.drops.iter().map(|d| d.0).collect());
         let inputs = vec![summary(name, &meta)];
-        let point = Collected { partial, inputs, problems, drops, span, last: meta.last(), ..Collected::default() };
-        let mut seen = point.finish();
-        host.tell(&mut seen);
+        let all = Collected { partial, inputs, problems, drops, span, last: meta.last(), ..Collected::default() };
+        let mut seen = all.finish();
+        host.tell(&mut seen.flows);
         seen
     }
 }

@@ -10,8 +10,6 @@ use crate::base::{FrameRef, InputId, Proto, Span, Stamp, Time};
 use crate::capture::{Dropped, HostFact, Point, Process, Socket};
 use crate::flow::{EndPoint, Flow, FlowKey, LocalDrop, Owner, Side, SynRun, is_protection, unseen};
 
-use super::model::Observation;
-
 /// Connections with a process that are kept at most; what comes later is not told.
 const KEPT: usize = 65_536;
 /// Attempts that were dropped, kept at most. A flood is not worth more.
@@ -90,32 +88,48 @@ impl Host {
     }
 
     /// Gives all of it to the flows it is about.
-    pub(super) fn tell(&self, seen: &mut Observation) {
-        let mut more = Vec::new();
+    pub(super) fn tell(&self, flows: &mut Vec<Flow>) {
+        self.tell_drops(flows);
+        self.name_all(flows);
+    }
+
+    /// Keys of dropped segments.
+    pub(super) fn keys_of_drops(&self) -> impl Iterator<Item = FlowKey> + '_ {
+        self.drops.keys().copied()
+    }
+
+    /// Takes back what was told of drops: flows are then as their packets made them.
+    pub(super) fn take_back(&self, flows: &mut Vec<Flow>) {
+        if self.dropped > 0 {
+            // Any other flow has a packet.
+            flows.retain(|f| f.ends.iter().any(|e| e.packets > 0));
+            flows.iter_mut().for_each(|f| f.local.drops.clear());
+        }
+    }
+
+    /// Gives drops to the flows they are about, and makes flows of attempts of which no packet was captured.
+    pub(super) fn tell_drops(&self, flows: &mut Vec<Flow>) {
         let mut of: BTreeMap<FlowKey, Vec<usize>> = BTreeMap::new();
-        for (i, flow) in seen.flows.iter().enumerate().filter(|(_, f)| self.drops.contains_key(&f.key)) {
+        for (i, flow) in flows.iter().enumerate().filter(|(_, f)| self.drops.contains_key(&f.key)) {
             of.entry(flow.key).or_default().push(i);
         }
+        let mut more = Vec::new();
         for (key, drops) in &self.drops {
             let places = of.get(key).map_or(&[][..], Vec::as_slice);
+            let own = more.len();
             for drop in drops {
-                if !give(&mut seen.flows, places, drop) {
+                if !give(flows, places, drop) {
                     add(&mut more, *key, drop);
                 }
             }
+            // Numbered behind those that were captured, whose names so do not depend on it.
+            let numbers = (1..).skip(places.len());
+            numbers.zip(more.iter_mut().skip(own)).for_each(|(n, flow): (u32, &mut Flow)| flow.ordinal = n);
         }
-        let anew = !more.is_empty();
-        seen.flows.append(&mut more);
-        if anew {
-            seen.flows.sort_by_key(|f| (f.first, f.key, f.ordinal));
-            number(&mut seen.flows, self.drops.keys());
+        if !more.is_empty() {
+            flows.append(&mut more);
+            flows.sort_by_key(|f| (f.first, f.key, f.ordinal));
         }
-        self.name_all(&mut seen.flows);
-    }
-
-    /// Whether segments were dropped.
-    pub(super) const fn has_drops(&self) -> bool {
-        self.dropped > 0
     }
 
     /// Tells all flows which processes they are of.
@@ -194,17 +208,6 @@ fn add(more: &mut Vec<Flow>, key: FlowKey, drop: &LocalDrop) {
     let mut flow = unseen(key, run, (drop.first, drop.last));
     flow.local.drops.push(drop.clone());
     more.push(flow);
-}
-
-/// Numbers the instances of keys anew.
-fn number<'a>(flows: &mut [Flow], keys: impl Iterator<Item = &'a FlowKey>) {
-    let mut next: BTreeMap<FlowKey, u32> = keys.map(|k| (*k, 0)).collect();
-    for flow in flows {
-        if let Some(n) = next.get_mut(&flow.key) {
-            *n += 1;
-            flow.ordinal = *n;
-        }
-    }
 }
 
 /// A frame that nothing was captured before.
