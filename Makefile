@@ -3,7 +3,7 @@
 CARGO ?= cargo
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint fmt clippy doc deny lab captures explore bench bench-traffic bench-peers bench-small bench-live spark-test windows-test flood-test clean toolchain packages
+.PHONY: help demo build test lint fmt clippy doc deny lab captures explore bench bench-traffic bench-peers bench-small bench-live bench-saved spark-test parquet-test windows-test flood-test clean toolchain packages
 
 # Tests of the lab need root. Only the test program gets it, not the compiler.
 ifneq ($(shell id -u),0)
@@ -89,6 +89,10 @@ bench-small: build toolchain ## The benchmarks on very little traffic
 	@$(CARGO) bench --locked --bench traffic -- --out "$(CURDIR)/target/bench-small" --packets 100000
 	@python3 benches/peers.py --portwitness target/release/portwitness --sets target/bench-small --rounds 1 --tshark 2000
 
+bench-saved: build toolchain ## Time verify on 1,000 saved observations of about 1,000 flows each (2 GB; ROUNDS=5, PACKETS=100000 for less)
+	@$(CARGO) bench --locked --bench traffic -- --out "$(CURDIR)/target/bench" $(if $(PACKETS),--packets $(PACKETS)) brief
+	@python3 benches/saved.py --portwitness target/release/portwitness --sets target/bench --rounds $(or $(ROUNDS),5)
+
 # Needs root, for namespaces of its own.
 bench-live: build packages ## What watching costs beside a transfer: nothing, tcpdump, libpcap, counting in the kernel (GIGABYTES=4)
 	@$(if $(AS_ROOT),sudo) python3 benches/live.py --portwitness target/release/portwitness --gigabytes $(or $(GIGABYTES),4) --rounds $(or $(ROUNDS),3)
@@ -105,6 +109,11 @@ windows-test: toolchain ## Build for Windows and compare its reports with this s
 	@sh tests/windows/setup.sh
 	@$(CARGO) build --locked
 	@CARGO="$(CARGO)" sh tests/windows/run.sh "$(CURDIR)/target/debug/portwitness"
+
+parquet-test: toolchain ## Parquet output held against the JSON by DuckDB; installs duckdb into target/duckdb
+	@[ -x target/duckdb/bin/python3 ] || python3 -m venv target/duckdb
+	@target/duckdb/bin/python3 -c 'import duckdb' 2>/dev/null || target/duckdb/bin/pip install --quiet duckdb==2.0.1
+	@CI=true $(CARGO) test --locked --features parquet --test parquet
 
 clean: ## Remove what was built
 	@$(CARGO) clean

@@ -14,19 +14,22 @@
 mod support;
 mod synth;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use portwitness::app::{AppProto, Speaks};
 use portwitness::base::{InputId, ProblemKind};
 use portwitness::capture::CaptureFile;
-use portwitness::observe::{Collected, Limits, Observation, Options, Saved, collect};
+use portwitness::flow::Flow;
+use portwitness::observe::{Collected, Keep, Limits, Observation, Options, Saved, collect};
 use proptest::prelude::*;
 use serde_json::Value;
 use support::run;
 use synth::random::packets;
-use synth::{Pk, pcap};
+use synth::{Pk, addr, pcap};
 
 /// Captures and saved observations in a folder, by number.
 struct Folder(tempfile::TempDir);
@@ -49,6 +52,10 @@ impl Folder {
 
 /// Observes captures and saved observations, numbered from 0 in the order given.
 fn collected(paths: &[PathBuf]) -> Collected {
+    collected_by(paths, &Options::default(), &Limits::default())
+}
+
+fn collected_by(paths: &[PathBuf], options: &Options, limits: &Limits) -> Collected {
     let (mut captures, mut saved, mut next) = (Vec::new(), Vec::new(), 0_u32);
     for path in paths {
         match Saved::open(path).unwrap() {
@@ -64,7 +71,7 @@ fn collected(paths: &[PathBuf]) -> Collected {
             }
         }
     }
-    collect(captures, saved, &Options::default(), &Limits::default()).unwrap()
+    collect(captures, saved, options, limits).unwrap()
 }
 
 fn save(paths: &[PathBuf], to: PathBuf) -> PathBuf {
@@ -104,6 +111,21 @@ fn rising(mut packets: Vec<Pk>) -> Vec<Pk> {
         last = p.at;
     }
     packets
+}
+
+/// Flows of one host, and those that later fragments belong to: they are held whatever is kept.
+fn held(o: &Observation) -> (Vec<Flow>, Vec<Flow>) {
+    let fragments = |f: &&Flow| f.ends.iter().any(|e| e.fragments > 0);
+    let keys: BTreeSet<_> = o.flows.iter().filter(fragments).map(|f| f.key).collect();
+    let ours = |f: &Flow| keys.contains(&f.key) || f.key.ends.iter().any(|e| e.addr == addr(1));
+    o.flows.iter().cloned().partition(ours)
+}
+
+/// How many flows, their unicast packets, and bytes of them that were acknowledged and never seen.
+fn summed(flows: &[Flow]) -> (u64, u64, u64) {
+    let packets = flows.iter().filter(|f| !f.group).flat_map(|f| &f.ends).map(|e| e.packets).sum();
+    let both = flows.iter().filter(|f| f.ends.iter().all(|e| e.packets > 0));
+    (flows.len() as u64, packets, both.flat_map(|f| &f.ends).map(|e| e.unseen_acked).sum())
 }
 
 const PROTOS: [AppProto; 6] =
@@ -151,6 +173,19 @@ proptest! {
         if captures.len() == 1 {
             prop_assert_eq!(&whole, &cut);
         }
+        // What is not held is summed up alike, whether it was counted when it was saved, joined, or read from captures.
+        let few = Limits::default().keeping(Keep::of(|key| key.ends.iter().any(|e| e.addr == addr(1))));
+        let of = |paths: &[PathBuf], threads| {
+            collected_by(paths, &Options { threads, ..Options::default() }, &few).finish()
+        };
+        let (few_whole, few_cut) = (of(&captures, 1), of(&parts, 1));
+        prop_assert_eq!(&of(&parts, 3), &few_cut);
+        let (ours, others) = held(&whole);
+        let rest = &few_whole.rest;
+        prop_assert_eq!((rest.flows, rest.packets, rest.unseen), summed(&others));
+        prop_assert_eq!(rest, &few_cut.rest);
+        prop_assert_eq!(&few_whole.flows, &ours);
+        prop_assert_eq!(&few_cut.flows, &held(&cut).0);
         prop_assert_eq!(bare(whole), bare(cut));
     }
 }
@@ -189,7 +224,7 @@ fn payload_that_was_seen_is_not_in_the_file() {
         Pk::tcp(3, (1, 5000), (2, 22), synth::ACK, 11, 91, secret),
     ];
     let saved = save(&[folder.write("a.pcap", &pcap(&packets))], folder.path("a.obs"));
-    let text = String::from_utf8(unpacked(&saved)).unwrap();
+    let text = String::from_utf8_lossy(&unpacked(&saved)).into_owned();
     assert!(text.contains("SSH-2.0-x"), "the identification is a fact: {text}");
     assert!(!text.contains("hunter2"), "{text}");
     let flow = &observed(&[saved]).flows[0];
@@ -302,11 +337,11 @@ fn a_file_cut_or_changed_anywhere_never_stops_the_run_and_never_supports_absence
 #[test]
 fn another_major_version_and_a_bomb_are_refused() {
     let folder = Folder::new();
-    let newer = folder.write("new.obs", b"{\"schema\":\"portwitness.observation/2\",\"x\":1}\n");
+    let newer = folder.write("new.obs", b"{\"schema\":\"portwitness.observation/1\",\"x\":1}\n");
     let (status, _, err) = run(Path::new(env!("CARGO_MANIFEST_DIR")), &["flows", newer.to_str().unwrap()]);
     assert_eq!(status, 2);
-    assert!(err.contains("it is a saved observation: it is of version 2; expected version 1"), "{err}");
-    let mut long = b"{\"schema\":\"portwitness.observation/1\",\"pad\":\"".to_vec();
+    assert!(err.contains("it is a saved observation: it is of version 1; expected version 2"), "{err}");
+    let mut long = b"{\"schema\":\"portwitness.observation/2\",\"pad\":\"".to_vec();
     long.resize(20 << 20, b'x');
     let bomb = zstd::bulk::compress(&long, 1).unwrap();
     assert!(bomb.len() < 1 << 20);
@@ -328,4 +363,52 @@ fn overlapping_saved_observations_of_the_same_connections_are_not_guessed_at() {
     // The same capture twice is no trouble.
     let seen = observed(&[saved[0].clone(), paths[0].clone()]);
     assert_eq!(seen.problems.iter().map(|p| p.kind).collect::<Vec<_>>(), [ProblemKind::DuplicateInput]);
+}
+
+/// Thirty files, one after the other; connections of several of them, attempts at the end of each.
+fn many(folder: &Folder) -> Vec<PathBuf> {
+    let packets = |file: u16| {
+        let at = i64::from(file) * 1_000_000_000;
+        let flow = |n: u16| {
+            let (from, to) = ((1 + (n % 5) as u8, 2000 + n), (9, 443));
+            let seq = 10 + u32::from(file);
+            [
+                Pk::tcp(at + i64::from(n) * 1000, from, to, synth::ACK, seq, 90, b"x"),
+                Pk::tcp(at + i64::from(n) * 1000 + 500, to, from, synth::ACK, 90, seq + 1, b""),
+            ]
+        };
+        let attempt = Pk::tcp(at + 900_000_000, (3, 100 + file), (4, 80), synth::SYN, 5, 0, b"");
+        let answer = Pk::tcp(at + 1000, (4, 80), (3, 100 + file.saturating_sub(1)), synth::SYN | synth::ACK, 9, 6, b"");
+        let mut all: Vec<Pk> = (file * 20..file * 20 + 30).flat_map(flow).chain([answer, attempt]).collect();
+        all.sort_by_key(|p| p.at);
+        all
+    };
+    let capture = |file: u16| folder.write(&format!("{file}.pcap"), &pcap(&packets(file)));
+    let saved = |file: u16| save(&[capture(file)], folder.path(&format!("{file}.obs")));
+    (1..31).map(saved).collect()
+}
+
+#[test]
+fn the_number_of_threads_does_not_show_whatever_the_memory() {
+    let folder = Folder::new();
+    let saved = many(&folder);
+    let captures: Vec<PathBuf> = saved.iter().map(|s| s.with_extension("pcap")).collect();
+    let seen = |bytes, keep: &Keep, threads| {
+        let limits = Limits::new(bytes, Arc::default()).keeping(keep.clone());
+        collected_by(&saved, &Options { threads, ..Options::default() }, &limits).finish()
+    };
+    let some = Keep::of(|key| key.ends.iter().any(|e| e.addr == addr(1)));
+    assert_eq!(bare(seen(Limits::BYTES, &Keep::all(), 1)), bare(observed(&captures)));
+    for keep in [Keep::all(), some] {
+        let whole = seen(Limits::BYTES, &keep, 1).flows.len();
+        for bytes in [Limits::BYTES, 1 << 20, 1 << 18, 1 << 16] {
+            let one = seen(bytes, &keep, 1);
+            let told = one.problems.iter().any(|p| p.kind == ProblemKind::StoreOverflow && p.kind.forbids().absence);
+            assert!(one.flows.len() == whole || told, "{bytes}: flows are missing without a word");
+            for threads in [2, 3, 8] {
+                assert_eq!(seen(bytes, &keep, threads), one, "{bytes} bytes, {threads} threads");
+            }
+        }
+        assert!(seen(1 << 16, &keep, 1).flows.len() < whole, "so little memory is too little");
+    }
 }

@@ -28,7 +28,7 @@ fn the_published_schemas_are_those_of_the_types() {
         ("report-1.json", report_schema()),
         ("flow-1.json", flow_schema()),
         ("diff-1.json", diff_schema()),
-        ("observation-1.json", portwitness::observe::saved_schema()),
+        ("observation-2.json", portwitness::observe::saved_schema()),
         ("watch-1.json", event_schema()),
     ] {
         let path = root().join("schema").join(name);

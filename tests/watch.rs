@@ -344,6 +344,8 @@ fn looks_at_long_flows_at_fragments_at_errors_and_without_a_site_are_fresh_ones_
     for n in 0..300_u32 {
         pcap.tcp(a, b, support::ACK, 2 + n * 100, 2 + n * 100, &[7; 100]);
         pcap.tcp(b, a, support::ACK, 2 + n * 100, 102 + n * 100, &[8; 100]);
+        // Datagrams go a short way of their own.
+        pcap.udp((MOUNT, 40_000), (LINUX, 53), &[9; 40]).udp((LINUX, 53), (MOUNT, 40_000), &[9; 90]);
         if n % 50 == 7 {
             pcap.silence((MOUNT, 40_000 + n as u16), (LINUX, 22));
         }

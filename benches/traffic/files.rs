@@ -79,7 +79,7 @@ pub(crate) struct Rotated {
 
 impl Rotated {
     pub(crate) fn new(folder: &Path, snaplen: usize, each: u64) -> Self {
-        let now = Pcap::new(&folder.join("part-00.pcap"), snaplen);
+        let now = Pcap::new(&folder.join("part-000.pcap"), snaplen);
         Self { folder: folder.to_owned(), snaplen, frames: 0, each, now }
     }
 }
@@ -88,7 +88,7 @@ impl Sink for Rotated {
     fn frame(&mut self, f: &Captured<'_>) {
         if self.frames > 0 && self.frames.is_multiple_of(self.each) {
             self.now.finish();
-            let name = format!("part-{:02}.pcap", self.frames / self.each);
+            let name = format!("part-{:03}.pcap", self.frames / self.each);
             self.now = Pcap::new(&self.folder.join(name), self.snaplen);
         }
         self.frames += 1;

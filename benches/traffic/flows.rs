@@ -28,19 +28,26 @@ pub(crate) struct Mix {
     payload: (u64, u64),
     /// Percent of flows over UDP.
     udp: u64,
+    /// Longest life of a flow, in microseconds; every twentieth may have ten times that.
+    life: u64,
 }
 
 impl Mix {
     pub(crate) const fn snap(packets: u64, flows: u64) -> Self {
-        Self { seed: 1, packets, flows, payload: (400, 1448), udp: 8 }
+        Self { seed: 1, packets, flows, payload: (400, 1448), udp: 8, life: LASTS }
     }
 
     pub(crate) const fn bulk(packets: u64, flows: u64) -> Self {
-        Self { seed: 2, packets, flows, payload: (1448, 1448), udp: 0 }
+        Self { seed: 2, packets, flows, payload: (1448, 1448), udp: 0, life: LASTS }
     }
 
     pub(crate) const fn small(packets: u64, flows: u64) -> Self {
-        Self { seed: 3, packets, flows, payload: (1, 90), udp: 15 }
+        Self { seed: 3, packets, flows, payload: (1, 90), udp: 15, life: LASTS }
+    }
+
+    /// Many short flows.
+    pub(crate) const fn brief(packets: u64, flows: u64) -> Self {
+        Self { seed: 4, packets, flows, payload: (200, 1448), udp: 10, life: 400_000 }
     }
 }
 
@@ -298,7 +305,14 @@ fn flow(i: usize, packets: u64, mix: &Mix, random: &mut Random) -> (u64, Flow) {
     ways.iter_mut().for_each(|w| w.tcp = tcp);
     // A burst has 6 packets on average, and a pause as long as its nominal length: the flow ends in time.
     let share = if i < RESTORE.len() { 0.9 } else { 0.2 + 0.7 * random.unit() };
-    let pause = ((LASTS - start) as f64 * share / (packets as f64 / 7.0 + 1.0)) as u64;
+    let life = mix.life.saturating_mul(if i < RESTORE.len() {
+        LASTS
+    } else if i % 20 == 7 {
+        10
+    } else {
+        1
+    });
+    let pause = ((LASTS - start).min(life) as f64 * share / (packets as f64 / 7.0 + 1.0)) as u64;
     let isn = [random.next() as u32, random.next() as u32];
     let heavy = random.below(4).min(1) as usize;
     let random = Random::new(random.next());

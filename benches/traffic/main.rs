@@ -5,7 +5,7 @@
 //! ```text
 //! traffic [--out FOLDER] [--packets N] [SET...]
 //! ```
-//! SET: snap, bulk, small, scan, rotated, ng, zst; all of them where none is named. N is the number of packets of *snap*; the
+//! SET: snap, bulk, small, scan, rotated, brief, ng, zst; all of them where none is named. N is the number of packets of *snap*; the
 //! other sets and the numbers of flows scale with it. A set that is there in the same size is left alone.
 #![allow(
     clippy::unwrap_used,
@@ -36,9 +36,10 @@ use flows::Mix;
 const VERSION: u32 = 1;
 /// Packets of *snap*, unless told otherwise.
 const PACKETS: u64 = 20_000_000;
-const SETS: [&str; 7] = ["snap", "bulk", "small", "scan", "rotated", "ng", "zst"];
-/// Files of *rotated*.
+const SETS: [&str; 8] = ["snap", "bulk", "small", "scan", "rotated", "brief", "ng", "zst"];
+/// Files of *rotated* and of *brief*.
 const FILES: u64 = 20;
+const BRIEF_FILES: u64 = 1000;
 
 /// One set to be made: how many packets, how many flows.
 struct Size {
@@ -55,6 +56,7 @@ fn size(set: &str, packets: u64) -> Size {
         "bulk" => of(3_000_000, 200),
         "small" => of(20_000_000, 20_000),
         "scan" => of(10_000_000, 2_000_000),
+        "brief" => of(16_000_000, 950_000),
         _ => of(20_000_000, 2_000),
     }
 }
@@ -89,10 +91,10 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// The path of a set: a file, or a folder for *rotated*.
+/// The path of a set: a file, or a folder for *rotated* and *brief*.
 fn path(out: &Path, set: &str) -> PathBuf {
     out.join(match set {
-        "rotated" => "rotated".to_owned(),
+        "rotated" | "brief" => set.to_owned(),
         "ng" => "ng.pcapng".to_owned(),
         "zst" => "zst.pcap.zst".to_owned(),
         other => format!("{other}.pcap"),
@@ -115,10 +117,14 @@ fn make(set: &str, out: &Path, size: &Size) {
             scan::write(&mut sink, size.packets, size.flows);
             sink.finish();
         }
-        "rotated" => {
+        "rotated" | "brief" => {
             let _ = fs::remove_dir_all(&to);
             fs::create_dir_all(&to).expect("folder of the rotated files");
-            fill(Rotated::new(&to, 128, size.packets.div_ceil(FILES)), &Mix::snap(size.packets, size.flows));
+            let (files, mix) = match set {
+                "brief" => (BRIEF_FILES, Mix::brief(size.packets, size.flows)),
+                _ => (FILES, Mix::snap(size.packets, size.flows)),
+            };
+            fill(Rotated::new(&to, 128, size.packets.div_ceil(files)), &mix);
         }
         "ng" => fill(PcapNg::new(&to, 128), &Mix::snap(size.packets, size.flows)),
         "zst" => compress(&to, size),

@@ -3,7 +3,7 @@
 //! A thread per interface receives and hands over, nothing else: packets as blocks, whole batches at a time, over a bounded
 //! channel. What finds no room there is counted and told as the system's drops are. Counters are written every second, so the
 //! stream says until when it saw nothing. A packet's time is the kernel's; that of counters is this host's clock. Several
-//! interfaces are merged by time ([`super::merge`]).
+//! interfaces are merged by time.
 
 use std::io::{self, Cursor, Read};
 use std::net::IpAddr;
@@ -13,8 +13,6 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-#[cfg(windows)]
-use npcap as pcap;
 use pcap::{Active, Capture, Device, Linktype, Precision};
 
 use super::merge::{Batch, Merge};

@@ -21,7 +21,7 @@ pub(super) struct Args {
     /// Captures, also compressed, saved observations, patterns; "-" is standard input
     #[arg(value_name = "CAPTURE", required = true)]
     captures: Vec<PathBuf>,
-    /// text: one aligned line per flow; json: one object per line
+    /// text: one aligned line per flow; json: one object per line; parquet, where that is built in: a table
     #[arg(long, value_enum, default_value_t, value_name = "text|json", hide_possible_values = true)]
     format: Format,
     /// Threads that read [default: one per processor]
@@ -42,16 +42,25 @@ enum Format {
     Text,
     /// JSON Lines.
     Json,
+    /// A Parquet file.
+    #[cfg(feature = "parquet")]
+    Parquet,
 }
 
 /// Reads and prints.
 pub(super) fn run(args: &Args) -> Result<u8, RunError> {
     let groups = inputs::group(&args.captures, &[], &[])?;
-    let points = reading::observe(&groups, &reading::how(args.threads, false).within(&args.memory, None))?;
-    let records = reading::records(&points);
+    let points =
+        reading::observe(&groups, &reading::how(args.threads, false).within(&args.memory, None, groups.len()))?;
+    let mut records = reading::records(&points);
     match args.format {
-        Format::Text => Out::new().text(&flows::render(&records, &output::style(Color::Never, args.verbose)))?,
-        Format::Json => Out::new().write(|mut w| records.iter().try_for_each(|r| json::write_flow(r, &mut w)))?,
+        Format::Text => {
+            let records: Vec<_> = records.collect();
+            Out::new().text(&flows::render(&records, &output::style(Color::Never, args.verbose)))?;
+        }
+        Format::Json => Out::new().write(|mut w| records.try_for_each(|r| json::write_flow(&r, &mut w)))?,
+        #[cfg(feature = "parquet")]
+        Format::Parquet => Out::new().write(|w| portwitness::report::parquet::write_flows(records, w))?,
     }
     Ok(0)
 }

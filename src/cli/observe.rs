@@ -30,6 +30,8 @@ pub(super) struct Args {
     /// Threads that read [default: one per processor]
     #[arg(long, value_name = "N")]
     threads: Option<std::num::NonZeroUsize>,
+    #[command(flatten)]
+    memory: reading::Memory,
 }
 
 /// Reads and saves.
@@ -37,7 +39,7 @@ pub(super) fn run(args: &Args) -> Result<u8, RunError> {
     let groups = inputs::group(&args.captures, &[], &[])?;
     let mut whole = None;
     // Without a site there is one group: a place is what all captures of a call have in common.
-    for (_, collected) in reading::collect(&groups, &reading::how(args.threads, true))? {
+    for (_, collected) in reading::collect(&groups, &reading::how(args.threads, true).for_saving(&args.memory))? {
         match &mut whole {
             None => whole = Some(collected),
             Some(whole) => whole.append(collected),

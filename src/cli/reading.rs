@@ -6,7 +6,7 @@ use std::sync::Arc;
 use portwitness::base::{AddrSet, InputId, Known, PortSet, ProblemKind, RunError};
 use portwitness::capture::{CaptureFile, Meter, OpenError};
 use portwitness::flow;
-use portwitness::observe::{self, Collected, Limits, Observation, Options, PairIndex, Saved};
+use portwitness::observe::{self, Collected, Keep, Limits, Observation, Options, PairIndex, Saved};
 use portwitness::report::FlowRecord;
 use portwitness::site::Site;
 use portwitness::verdict::{self, PointSeen, flow_record};
@@ -66,9 +66,15 @@ pub(super) fn how(threads: Option<NonZeroUsize>, hash: bool) -> How {
 }
 
 impl How {
-    /// The same, within so much memory.
-    pub(super) fn within(mut self, memory: &Memory, site: Option<&Site>) -> Self {
-        self.limits = memory.limits(site);
+    /// The same, within so much memory, for what is saved and not finished.
+    pub(super) fn for_saving(mut self, memory: &Memory) -> Self {
+        self.limits = memory.limits(None).keeping(Keep::none());
+        self
+    }
+
+    /// The same, within so much memory. What no judgement by the site looks at is summed up; without one everything is held.
+    pub(super) fn within(mut self, memory: &Memory, site: Option<&Site>, places: usize) -> Self {
+        self.limits = memory.limits(site).keeping(verdict::keep(site, places));
         self
     }
 }
@@ -178,19 +184,18 @@ fn open_one(input: &Input) -> Result<Either, OpenError> {
     }
 }
 
-/// Flows as records, in the order of points and first packets. No port orients a flow here: there is no matrix.
-pub(super) fn records(points: &[PointSeen]) -> Vec<FlowRecord> {
-    points.iter().flat_map(|p| of_point(&p.observation)).collect()
+/// Flows as records, in the order of points and first packets, made one by one. No port orients a flow here: there is no matrix.
+pub(super) fn records(points: &[PointSeen]) -> impl Iterator<Item = FlowRecord> {
+    points.iter().flat_map(|p| of_point(&p.observation))
 }
 
-fn of_point(seen: &Observation) -> Vec<FlowRecord> {
+fn of_point(seen: &Observation) -> impl Iterator<Item = FlowRecord> {
     let pairs = PairIndex::new(seen);
-    let record = |f| {
+    seen.flows.iter().map(move |f| {
         let direction = flow::orient(f, &PortSet::none());
         let attempt = flow::attempt(f, &direction, &pairs.context(seen, f, &direction, Known::Unknown));
         let state = flow::conn_state(f, direction.orig);
         let after = verdict::after(f, &direction, &attempt, &|t| seen.open_after(t));
         flow_record(f, flow::id(f), direction, &attempt, after.as_ref(), state, &seen.inputs)
-    };
-    seen.flows.iter().map(record).collect()
+    })
 }

@@ -80,6 +80,9 @@ pub(super) enum Format {
     Line,
     /// Everything.
     Json,
+    /// Requirements and unexpected flows as a table.
+    #[cfg(feature = "parquet")]
+    Parquet,
 }
 
 /// What the arguments mean.
@@ -111,7 +114,7 @@ impl Config {
             None => places::check(&args.at)?,
         }
         Ok(Self {
-            reading: reading::how(args.threads, args.hash).within(&args.memory, site.as_ref()),
+            reading: reading::how(args.threads, args.hash).within(&args.memory, site.as_ref(), groups.len()),
             options: Options { scope: args.scope, strict: args.strict, run_at: run_at()? },
             format: args.format,
             style: output::style(args.color, args.verbose),
@@ -162,6 +165,8 @@ fn render(report: &Report, format: Format, style: &text::Style, to: &mut dyn Wri
         Format::Text => to.write_all(text::render(report, style).as_bytes()),
         Format::Line => writeln!(to, "{}", line::render(report)),
         Format::Json => json::write_report(report, to),
+        #[cfg(feature = "parquet")]
+        Format::Parquet => portwitness::report::parquet::write_findings(report, to),
     }
 }
 

@@ -102,9 +102,16 @@ impl Row {
         self.tunnels.push(tunnel);
     }
 
+    /// What payload told, but for digests, which are integers like the rest.
     pub(crate) fn told(&mut self, told: Option<&Told>) {
         self.optional(told.map(|_| i64::try_from(self.told.len()).unwrap_or(LARGEST)));
-        self.told.extend(told.cloned());
+        let Some(told) = told else { return };
+        self.flag(told.heads.is_some());
+        for head in told.heads.iter().flatten().flatten() {
+            self.flag(head.is_some());
+            head.iter().for_each(|n| self.int(n.cast_signed()));
+        }
+        self.told.push(Told { heads: None, ..told.clone() });
     }
 
     /// How long it is.
@@ -159,13 +166,15 @@ pub(crate) struct Cursor<'a> {
     stamps: Vec<Stamp>,
     lanes: Vec<Lane>,
     addrs: &'a [IpAddr],
-    told: &'a mut [Told],
+    /// `None` where nobody wants to know.
+    told: Option<&'a mut [Told]>,
     tunnels: &'a [Tunnel],
 }
 
 impl<'a> Cursor<'a> {
-    /// `inputs` gives the file's inputs their numbers here.
-    pub(crate) fn new(tables: &'a mut Tables, inputs: &[InputId]) -> Option<Self> {
+    /// `inputs` gives the row's inputs their numbers here; without it they have them. `told` is false where what payload told is
+    /// not wanted: it is then passed over unseen.
+    pub(crate) fn new(tables: &'a mut Tables, inputs: Option<&[InputId]>, told: bool) -> Option<Self> {
         let stamps = stamps(&tables.at, inputs)?;
         let lane = |l: &[u32; 5]| {
             let [interface, vlans @ ..] = *l;
@@ -178,7 +187,7 @@ impl<'a> Cursor<'a> {
             stamps,
             lanes,
             addrs: &tables.addrs,
-            told: &mut tables.told,
+            told: told.then_some(&mut tables.told),
             tunnels: &tables.tunnels,
         })
     }
@@ -270,11 +279,28 @@ impl<'a> Cursor<'a> {
     #[expect(clippy::option_option, reason = "the outer one is a row that cannot be right")]
     pub(crate) fn told(&mut self) -> Option<Option<Told>> {
         let Some(place) = self.optional::<usize>()? else { return Some(None) };
-        self.told.get_mut(place).filter(|t| t.is_bounded()).map(|t| Some(std::mem::take(t)))
+        let heads = self.heads()?;
+        let Some(told) = &mut self.told else { return Some(None) };
+        let told = told.get_mut(place).filter(|t| t.is_bounded()).map(std::mem::take)?;
+        Some(Some(Told { heads, ..told }))
+    }
+
+    #[expect(clippy::option_option, reason = "the outer one is a row that cannot be right")]
+    fn heads(&mut self) -> Option<Option<[[Option<u64>; 3]; 2]>> {
+        if !self.flag()? {
+            return Some(None);
+        }
+        let mut heads = [[None; 3]; 2];
+        for head in heads.iter_mut().flatten() {
+            if self.flag()? {
+                *head = Some(self.int()?.cast_unsigned());
+            }
+        }
+        Some(Some(heads))
     }
 }
 
-fn stamps(at: &[i64], inputs: &[InputId]) -> Option<Vec<Stamp>> {
+fn stamps(at: &[i64], inputs: Option<&[InputId]>) -> Option<Vec<Stamp>> {
     let mut stamps = Vec::with_capacity(at.len() / 3);
     let (mut time, mut input, mut frame) = (0_i64, 0_i64, 0_i64);
     let mut parts = at.chunks_exact(3);
@@ -283,7 +309,10 @@ fn stamps(at: &[i64], inputs: &[InputId]) -> Option<Vec<Stamp>> {
         time = time.wrapping_add(*dt);
         input = input.checked_add(*di)?;
         frame = frame.checked_add(*df).filter(|f| (0..=LARGEST).contains(f))?;
-        let input = *inputs.get(usize::try_from(input).ok()?)?;
+        let input = match inputs {
+            Some(inputs) => *inputs.get(usize::try_from(input).ok()?)?,
+            None => InputId(u32::try_from(input).ok()?),
+        };
         let frame = u64::try_from(frame).ok()?;
         stamps.push(Stamp { time: Time::from_nanos(time), at: FrameRef { input, frame } });
     }

@@ -10,10 +10,14 @@ use crate::capture::CountedSide;
 use super::hot::{Advance, Settled};
 use super::intervals::Intervals;
 use super::prefix::Prefix;
-use super::row::{Cursor, Row};
 use super::shift::Shift;
 use super::told::Opening;
 use super::trail::{Leap, Run, Trail};
+
+mod marks;
+mod saved;
+
+use marks::Marks;
 
 /// Intervals of covered payload kept per side.
 const INTERVALS: usize = 16;
@@ -40,91 +44,6 @@ struct Chain {
 /// How far `to` lies from `from` in wrapping sequence space.
 pub(crate) const fn distance(from: u32, to: u32) -> i64 {
     to.wrapping_sub(from).cast_signed() as i64
-}
-
-/// The first few moments at which a number rose above all before it, and the first moment of the highest.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Marks {
-    first: Vec<(i64, Stamp)>,
-    top: Option<(i64, Stamp)>,
-}
-
-impl Marks {
-    const KEPT: usize = 4;
-
-    fn note(&mut self, off: i64, at: Stamp) {
-        if self.top.is_none_or(|top| off > top.0) {
-            self.top = Some((off, at));
-            if self.first.len() < Self::KEPT {
-                self.first.push((off, at));
-            }
-        }
-    }
-
-    /// Takes in later marks. `false` where the result may lack a mark that the whole would have: the later list was full and
-    /// part of it lies below what was known.
-    fn append(&mut self, later: &Self, by: i64) -> bool {
-        let cut = later.top.map(|t| t.0) != later.first.last().map(|l| l.0);
-        later.first.iter().chain(&later.top).for_each(|&(off, at)| {
-            // The top is no mark of the list where marks between were left out.
-            if Some((off, at)) == later.top && cut {
-                if self.top.is_none_or(|top| off.saturating_add(by) > top.0) {
-                    self.top = Some((off.saturating_add(by), at));
-                }
-            } else {
-                self.note(off.saturating_add(by), at);
-            }
-        });
-        !cut || self.first.len() >= Self::KEPT
-    }
-
-    /// The first kept moment at or above `off`; the moment of the highest where none of the first few was.
-    pub(crate) fn reached(&self, off: i64) -> Option<Stamp> {
-        let highest = self.top.filter(|m| m.0 >= off);
-        self.first.iter().find(|m| m.0 >= off).copied().or(highest).map(|m| m.1)
-    }
-
-    /// Whether no rise is kept any more, only the highest.
-    const fn is_full(&self) -> bool {
-        self.first.len() >= Self::KEPT
-    }
-
-    /// The highest number.
-    pub(crate) fn highest(&self) -> Option<i64> {
-        self.top.map(|t| t.0)
-    }
-
-    /// The first number noted.
-    pub(crate) fn opening(&self) -> Option<(i64, Stamp)> {
-        self.first.first().copied()
-    }
-
-    fn write(&self, row: &mut Row) {
-        row.len(self.first.len());
-        let mut mark = |&(off, at): &(i64, Stamp)| {
-            row.int(off);
-            row.stamp(at);
-        };
-        self.first.iter().for_each(&mut mark);
-        let same = self.top == self.first.last().copied();
-        row.flag(!same);
-        if let Some((off, at)) = self.top.filter(|_| !same) {
-            row.int(off);
-            row.stamp(at);
-        }
-    }
-
-    fn read(from: &mut Cursor<'_>) -> Option<Self> {
-        let n = from.len(Self::KEPT)?;
-        let first: Vec<(i64, Stamp)> = (0..n).map(|_| Some((from.offset()?, from.stamp()?))).collect::<Option<_>>()?;
-        let top = if from.flag()? { Some((from.offset()?, from.stamp()?)) } else { first.last().copied() };
-        let rising = first.iter().chain(&top).map(|m| m.0).is_sorted();
-        rising.then_some(Self { first, top })
-    }
-
-    fn shift(&mut self, by: &Shift) {
-        self.first.iter_mut().chain(&mut self.top).for_each(|m| by.stamp(&mut m.1));
-    }
 }
 
 /// A segment as the space sees it.
@@ -418,74 +337,6 @@ impl Space {
     /// Drops the payload; what its first bytes were is noted where it is known.
     pub(crate) fn seal(&mut self, opening: Option<(i64, Opening)>) {
         self.prefix.seal(opening);
-    }
-
-    pub(crate) fn write(&self, row: &mut Row) {
-        let Self { chain, covered, payload, sent, acked, opening, end, keepalives, fin, prefix, inexact, .. } = self;
-        let Self { lead, largest, trail, reset, .. } = self;
-        row.flag(reset.is_some());
-        for reached in reset.iter().flat_map(|r| [r.sent, r.acked]) {
-            row.flag(reached.is_some());
-            reached.iter().for_each(|off| row.int(*off));
-        }
-        row.flag(chain.is_some());
-        let Some(chain) = chain else { return };
-        row.int(i64::from(chain.base));
-        row.int(i64::from(chain.last));
-        row.int(chain.last_off);
-        covered.write(row);
-        row.count(*payload);
-        sent.write(row);
-        acked.write(row);
-        row.flag(opening.is_some());
-        if let Some((off, len)) = opening {
-            row.int(*off);
-            row.int(i64::from(*len));
-        }
-        row.int(*end);
-        row.count(*keepalives);
-        row.flag(fin.is_some());
-        fin.iter().for_each(|f| row.int(*f));
-        row.flag(*inexact);
-        row.flag(lead.is_some());
-        if let Some((off, at)) = lead {
-            row.int(*off);
-            row.stamp(*at);
-        }
-        row.int(i64::from(largest.0));
-        row.int(largest.1);
-        row.flag(trail.is_some());
-        trail.iter().for_each(|t| t.write(row));
-        prefix.write(row);
-    }
-
-    pub(crate) fn read(from: &mut Cursor<'_>) -> Option<Self> {
-        let reset = if from.flag()? {
-            let mut off = || if from.flag()? { from.offset().map(Some) } else { Some(None) };
-            Some(Reach { sent: off()?, acked: off()? })
-        } else {
-            None
-        };
-        if !from.flag()? {
-            return Some(Self { reset, ..Self::default() });
-        }
-        Some(Self {
-            reset,
-            chain: Some(Chain { base: from.number()?, last: from.number()?, last_off: from.offset()? }),
-            covered: Intervals::read(from, INTERVALS)?,
-            payload: from.count()?,
-            sent: Marks::read(from)?,
-            acked: Marks::read(from)?,
-            opening: if from.flag()? { Some((from.offset()?, from.number()?)) } else { None },
-            end: from.offset()?,
-            keepalives: from.count()?,
-            fin: if from.flag()? { Some(from.offset()?) } else { None },
-            inexact: from.flag()?,
-            lead: if from.flag()? { Some((from.offset()?, from.stamp()?)) } else { None },
-            largest: (from.number()?, from.offset()?),
-            trail: if from.flag()? { Some(Box::new(Trail::read(from)?)) } else { None },
-            prefix: Prefix::read(from)?,
-        })
     }
 
     /// Adds what SYNs carried (TCP Fast Open), once it is known whose they are.

@@ -137,8 +137,8 @@ pub(crate) struct Told {
     /// What each side's first datagram is, of UDP alone: it has no stream that could begin elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) datagrams: Option<[Speaks; 2]>,
-    /// Digests of each side's first bytes ([`super::head`]).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Digests of each side's first bytes ([`super::head`]). Rows hold them as integers.
+    #[serde(skip)]
     pub(crate) heads: Option<[[Option<u64>; 3]; 2]>,
     /// What one side refused the other, in the first piece that held payload.
     #[serde(default, skip_serializing_if = "Option::is_none")]

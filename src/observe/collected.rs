@@ -7,6 +7,7 @@ use super::groups::Group;
 use super::limits::Limits;
 use super::model::{Hole, InputSummary, Observation};
 use super::partial::Partial;
+use super::rest::times as times_of;
 
 /// Everything seen at one observation point, in pieces.
 #[derive(Debug, Default)]
@@ -127,8 +128,10 @@ impl Collected {
     pub fn finish_on(mut self, threads: usize) -> Observation {
         self.problems.into_iter().for_each(|p| self.partial.problem(p));
         self.inputs.sort_by_key(|i| i.input);
-        let mut seen = self.partial.finish_on(threads, self.inputs, self.holes);
-        seen.add_drops(&self.drops);
+        self.drops.sort_unstable();
+        self.drops.dedup();
+        let (mut seen, moments) = self.partial.finish_on(threads, self.inputs, self.holes, &self.drops);
+        seen.add_drops(&self.drops, moments);
         seen
     }
 }
@@ -136,13 +139,12 @@ impl Collected {
 impl Observation {
     /// Makes holes of dated drops. The packet before them is the latest that is known of: the hole may so be longer than it was,
     /// never shorter.
-    pub(super) fn add_drops(&mut self, drops: &[Time]) {
+    pub(super) fn add_drops(&mut self, drops: &[Time], moments: Vec<Time>) {
         if drops.is_empty() {
             return;
         }
-        let ends = self.flows.iter().flat_map(|f| f.ends.iter().flat_map(|e| [e.first, e.last]));
-        let syns = self.flows.iter().flat_map(|f| f.syns.iter().flat_map(|r| r.stamps.iter().copied().map(Some)));
-        let mut times: Vec<Time> = ends.chain(syns).flatten().map(|s| s.time).collect();
+        let mut times = moments;
+        times.extend(self.flows.iter().flat_map(times_of));
         times.sort_unstable();
         for &to in drops {
             let before = times.partition_point(|t| *t < to).checked_sub(1).and_then(|i| times.get(i));

@@ -1,40 +1,110 @@
 //! From the pieces of a whole observation point to its [`Observation`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
 
-use crate::base::{Problem, ProblemKind, Problems, Stamp};
+use crate::base::{Problem, ProblemKind, Problems, Stamp, Time};
 use crate::flow::{Flow, FlowKey, Pieces, Quote, Resolved, Side, resolve, seal};
 
 use super::model::{Hole, InputSummary, Observation};
 use super::partial::Partial;
+use super::rest::{Peers, Sums};
+use super::shelf::{Alone, Shelf};
+use super::store::Store;
+
+/// What is known before tuples are finished.
+pub(super) struct Finishing<'a> {
+    /// Tuples that are held as flows whatever is kept.
+    pub(super) wanted: &'a BTreeSet<FlowKey>,
+    /// Ends of flows that are held.
+    pub(super) peers: &'a Peers,
+    /// Times, sorted, before which the latest packet is asked for.
+    pub(super) asked: &'a [Time],
+}
+
+/// Tuples that were finished.
+#[derive(Debug, Default)]
+pub(super) struct Finished {
+    pub(super) flows: Vec<Flow>,
+    pub(super) rest: Sums,
+    pub(super) problems: Vec<Problem>,
+}
+
+impl Finished {
+    /// Takes in other tuples.
+    pub(super) fn merge(&mut self, mut other: Self) {
+        self.flows.append(&mut other.flows);
+        self.rest.merge(other.rest);
+        self.problems.append(&mut other.problems);
+    }
+}
+
+impl Finishing<'_> {
+    /// Whether more than sums is wanted of a tuple's flows.
+    pub(super) fn knows_more(&self, key: &FlowKey) -> bool {
+        !self.asked.is_empty() || key.ends.iter().any(|e| self.peers.contains(&e.addr))
+    }
+
+    /// Finishes the pieces of a tuple: as flows where they are held, else as sums.
+    pub(super) fn tuple(&self, key: FlowKey, pieces: Pieces, held: bool, done: &mut Finished) {
+        let (instances, orphans) = resolve(&key, pieces);
+        done.problems.extend(orphans.iter().map(orphan));
+        let sealed = instances.into_iter().filter_map(|i| seal(key, i));
+        if held {
+            let from = done.flows.len();
+            done.flows.extend(sealed);
+            number(done.flows.get_mut(from..).unwrap_or_default());
+        } else {
+            sealed.for_each(|flow| done.rest.add(&flow, self.peers, self.asked));
+        }
+    }
+}
+
+/// What a tuple amounts to if nothing else is known of it; `None` where more than sums would come of it.
+pub(super) fn alone(key: FlowKey, pieces: Pieces) -> Option<Alone> {
+    let finishing = Finishing { wanted: &BTreeSet::new(), peers: &Peers::default(), asked: &[] };
+    let mut done = Finished::default();
+    finishing.tuple(key, pieces, false, &mut done);
+    done.problems.is_empty().then(|| done.rest.alone())
+}
 
 impl Partial {
     /// Resolves everything: nothing more will come. Payload is turned into evidence and dropped.
     pub fn finish(self, inputs: Vec<InputSummary>, holes: Vec<Hole>) -> Observation {
-        self.finish_on(1, inputs, holes)
+        self.finish_on(1, inputs, holes, &[]).0
     }
 
-    /// As [`Self::finish`], on several threads. What comes out does not depend on how many there are.
-    pub(super) fn finish_on(self, threads: usize, inputs: Vec<InputSummary>, mut holes: Vec<Hole>) -> Observation {
+    /// As [`Partial::finish`], on several threads, of which nothing shows; and moments of packets of flows that are not held,
+    /// among them the latest before each of the times `asked` for, which are sorted.
+    pub(super) fn finish_on(
+        self,
+        threads: usize,
+        inputs: Vec<InputSummary>,
+        mut holes: Vec<Hole>,
+        asked: &[Time],
+    ) -> (Observation, Vec<Time>) {
         let mut problems = self.problems_so_far();
-        let mut flows = Vec::new();
-        for (mut some, orphans) in sealed(self.store.into_keys().collect(), threads) {
-            orphans.iter().for_each(|q| problems.add(orphan(q)));
-            flows.append(&mut some);
-        }
-        flows.sort_by_key(|f| (f.first, f.key, f.ordinal));
-        attach(&mut flows, &mut problems, self.fragments.resolve());
+        let resolved = self.fragments.resolve();
+        let wanted: BTreeSet<FlowKey> = resolved.attached.iter().map(|a| a.0).collect();
+        let done = match self.shelf {
+            Some(shelf) => shelf.finish(&wanted, asked, threads),
+            None => finish_store(self.store, &wanted, asked, threads),
+        };
+        done.problems.into_iter().for_each(|p| problems.add(p));
+        let (mut flows, (rest, moments)) = (done.flows, done.rest.finish());
+        flows.sort_unstable_by_key(|f| (f.first, f.key, f.ordinal));
+        attach(&mut flows, &mut problems, resolved);
         holes.sort_unstable();
         holes.dedup();
-        Observation { inputs, flows, holes, evicted: 0, problems: problems.iter().collect() }
+        (Observation { inputs, flows, rest, holes, evicted: 0, problems: problems.iter().collect() }, moments)
     }
 
     /// Problems but for those that come from resolving.
     pub(super) fn problems_so_far(&self) -> Problems {
         let mut problems = self.problems.clone();
         self.repeats.problems(&self.frames).into_iter().for_each(|p| problems.add(p));
-        self.store.shed_attempts().into_iter().for_each(|(at, n)| problems.add(attempts_counted(at, n)));
+        let shed = self.shelf.as_ref().map_or_else(|| self.store.shed_attempts(), Shelf::shed_attempts);
+        shed.into_iter().for_each(|(at, n)| problems.add(attempts_counted(at, n)));
         problems
     }
 }
@@ -45,32 +115,28 @@ type Keys = Vec<(FlowKey, Pieces)>;
 /// Fewer keys than this are not worth a thread.
 const WORTH_A_THREAD: usize = 256;
 
-/// The flows of all keys, and the ICMP errors about none of them, in the order of the keys.
-fn sealed(mut keys: Keys, threads: usize) -> Vec<(Vec<Flow>, Vec<Quote>)> {
+fn finish_store(store: Store, wanted: &BTreeSet<FlowKey>, asked: &[Time], threads: usize) -> Finished {
+    let keep = store.limits().keep.clone();
+    let held = |key: &FlowKey| wanted.contains(key) || keep.holds(key);
+    let mut peers = Peers::default();
+    store.keys().filter(|key| held(key)).for_each(|key| peers.extend(key.ends.iter().map(|e| e.addr)));
+    let finishing = Finishing { wanted, peers: &peers, asked };
+    let work = |keys: Keys| {
+        let mut done = Finished::default();
+        keys.into_iter().for_each(|(key, pieces)| finishing.tuple(key, pieces, held(&key), &mut done));
+        done
+    };
+    let mut keys: Keys = store.into_keys().collect();
     let shares = threads.min(keys.len() / WORTH_A_THREAD).max(1);
     let share = keys.len().div_ceil(shares);
-    let mut later: Vec<Keys> = (1..shares).rev().map(|n| keys.split_off((n * share).min(keys.len()))).collect();
-    later.reverse();
+    let later: Vec<Keys> = (1..shares).rev().map(|n| keys.split_off((n * share).min(keys.len()))).collect();
     thread::scope(|scope| {
-        let others: Vec<_> = later.into_iter().map(|keys| scope.spawn(move || seal_all(keys))).collect();
-        let mut all = vec![seal_all(keys)];
-        for other in others {
-            all.push(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        }
+        let work = &work;
+        let others: Vec<_> = later.into_iter().map(|keys| scope.spawn(move || work(keys))).collect();
+        let mut all = work(keys);
+        others.into_iter().for_each(|o| all.merge(o.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))));
         all
     })
-}
-
-fn seal_all(keys: Keys) -> (Vec<Flow>, Vec<Quote>) {
-    let (mut flows, mut orphans) = (Vec::with_capacity(keys.len()), Vec::new());
-    for (key, pieces) in keys {
-        let (instances, none) = resolve(&key, pieces);
-        orphans.extend(none);
-        let from = flows.len();
-        flows.extend(instances.into_iter().filter_map(|i| seal(key, i)));
-        number(flows.get_mut(from..).unwrap_or_default());
-    }
-    (flows, orphans)
 }
 
 /// Attempts that were let go for want of memory.

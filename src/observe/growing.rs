@@ -91,7 +91,7 @@ impl Growing {
         }
         seen.inputs = vec![summary(self.name.clone(), &meta)];
         seen.holes.clear();
-        seen.add_drops(&meta.drops.iter().map(|d| d.0).collect::<Vec<_>>());
+        seen.add_drops(&meta.drops.iter().map(|d| d.0).collect::<Vec<_>>(), Vec::new());
         changes
     }
 

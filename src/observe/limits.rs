@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use crate::base::AddrSet;
 
+use super::rest::Keep;
+
 /// Bounds of a reading.
 ///
 /// Each stretch and each fold of stretches is bounded by numbers that depend on these limits alone, never on what other threads
@@ -16,6 +18,17 @@ pub struct Limits {
     pub protected: Arc<AddrSet>,
     /// Flows held at most, where that is less than what fits.
     most: Option<usize>,
+    /// Which flows are held as flows in the end; the others become sums.
+    pub keep: Keep,
+}
+
+/// How many bytes rows may take.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Bounds {
+    /// Beyond this, attempts are let go.
+    pub(super) shed: u64,
+    /// Beyond this, rows are turned away.
+    pub(super) most: u64,
 }
 
 /// Bytes of a flow that is hardly more than an attempt; the bound on the number of flows follows from it.
@@ -32,8 +45,14 @@ impl Limits {
     pub const BYTES: u64 = 1 << 30;
 
     /// So much memory, and who is protected.
-    pub const fn new(bytes: u64, protected: Arc<AddrSet>) -> Self {
-        Self { bytes, protected, most: None }
+    pub fn new(bytes: u64, protected: Arc<AddrSet>) -> Self {
+        Self { bytes, protected, most: None, keep: Keep::all() }
+    }
+
+    /// The same, of which only some flows are held as flows in the end.
+    #[must_use]
+    pub fn keeping(self, keep: Keep) -> Self {
+        Self { keep, ..self }
     }
 
     /// The same for a program that takes so many bytes for other things, at most half of all, and keeps flows in so many forms
@@ -57,6 +76,21 @@ impl Limits {
     /// Flows in a stretch at which attempts begin to be let go.
     pub(super) fn stretch(&self) -> usize {
         (self.fit().max(LEAST) / STRETCH).min(self.flows() / 2)
+    }
+
+    /// Bounds of all rows, and of the flows they will become: the rest is for those that are being read.
+    pub(super) const fn shelf(&self) -> Bounds {
+        Bounds { shed: self.bytes / 8 * 5, most: self.bytes / 4 * 3 }
+    }
+
+    /// Bounds of the rows of one saved observation.
+    pub(super) const fn file(&self) -> Bounds {
+        Bounds { shed: self.bytes / 16, most: self.bytes / 8 }
+    }
+
+    /// Bytes of rows of a saved observation that is read before its turn.
+    pub(super) const fn ahead(&self) -> u64 {
+        self.bytes / 64
     }
 
     /// Flows in a fold at which attempts begin to be let go.

@@ -6,6 +6,8 @@ use crate::base::{InputId, Known, Problem, Span, Time};
 use crate::capture::CapturedHost;
 use crate::flow::Flow;
 
+use super::rest::Rest;
+
 /// One input of an observation point, as far as it was read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InputSummary {
@@ -72,8 +74,11 @@ impl InputSummary {
 pub struct Observation {
     /// Inputs, in order.
     pub inputs: Vec<InputSummary>,
-    /// Flows, ordered by first stamp.
+    /// Flows that are held, ordered by first stamp.
     pub flows: Vec<Flow>,
+    /// Sums over the others.
+    #[serde(default)]
+    pub rest: Rest,
     /// Stretches in which nothing could have been seen: between rotated files, or dated drops. Sorted.
     pub holes: Vec<Hole>,
     /// Flows left out for lack of memory.

@@ -1,7 +1,9 @@
 //! Which addresses were seen sending to which, where and when: what absence and silence are measured against.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
 
 use crate::base::{Known, Problem, ProblemKind, Span, Stamp};
 use crate::flow::{AttemptContext, Flow, Lane, Orientation, Side, span};
@@ -29,13 +31,14 @@ struct Host {
 }
 
 /// Lowest and highest time to live by sender and lane.
-type Ttls = BTreeMap<(IpAddr, Lane), (u8, u8)>;
+type Ttls = HashMap<(IpAddr, Lane), (u8, u8), RandomState>;
 
-/// An index over the unicast flows of an observation. Broadcast and multicast prove no path.
+/// An index over the unicast flows of an observation. Broadcast and multicast prove no path. Of flows that are not held it knows
+/// times to live alone.
 #[derive(Clone, Debug, Default)]
 pub struct PairIndex {
-    pairs: BTreeMap<(IpAddr, IpAddr), Vec<Sight>>,
-    hosts: BTreeMap<IpAddr, Host>,
+    pairs: HashMap<(IpAddr, IpAddr), Vec<Sight>, RandomState>,
+    hosts: HashMap<IpAddr, Host, RandomState>,
     ttls: Ttls,
     /// Whether ICMP errors were cut before the packet they quote.
     errors_cut: bool,
@@ -50,6 +53,7 @@ impl PairIndex {
             index.add(flow, Side::A);
             index.add(flow, Side::B);
         }
+        seen.rest.ttls.iter().for_each(|t| index.ttl((t.addr, t.lane), t.range));
         index
     }
 
@@ -65,11 +69,15 @@ impl PairIndex {
                 Some(s) => (s.first, s.last) = (s.first.min(first), s.last.max(last)),
                 None => sights.push(Sight { lane, first, last }),
             }
-            if let Some(ttl) = end.ttl {
-                let known = self.ttls.entry((from, lane)).or_insert(ttl);
-                *known = span(Some(*known), Some(ttl)).unwrap_or(ttl);
-            }
         }
+        if let Some(ttl) = end.ttl {
+            end.lanes.iter().for_each(|&lane| self.ttl((from, lane), ttl));
+        }
+    }
+
+    fn ttl(&mut self, of: (IpAddr, Lane), ttl: (u8, u8)) {
+        let known = self.ttls.entry(of).or_insert(ttl);
+        *known = span(Some(*known), Some(ttl)).unwrap_or(ttl);
     }
 
     /// Packets from one address to another, by lane in the order of first flows; empty where there were none.

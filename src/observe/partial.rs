@@ -8,18 +8,14 @@ use std::net::IpAddr;
 
 use crate::base::{FrameRef, InputId, Problem, ProblemKind, Problems, Proto, Stamp};
 use crate::capture::{Counted, Frame};
-use crate::flow::{
-    DatagramKey, EndPoint, FlowKey, Fragments, Lane, Look, Pair, Pieces, Quote, Seen, Shift, Side, forget,
-};
+use crate::flow::{DatagramKey, EndPoint, FlowKey, Fragments, Lane, Look, Pair, Pieces, Quote, Seen, Shift, Side};
 use crate::packet::{self, Body, Glance, Icmp, Packet, Trail, Vlans};
 
 use super::finish::attempts_counted;
 use super::limits::Limits;
 use super::repeats::{self, Contents, Print, Repeats};
+use super::shelf::Shelf;
 use super::store::{Long, Store};
-
-/// Pieces of one saved observation: more than that is no file of ours.
-pub(super) const MAX_PIECES: usize = 2_000_000;
 
 /// What a stretch of frames of one observation point yields.
 #[derive(Clone, Debug, Default)]
@@ -33,15 +29,13 @@ pub struct Partial {
     lanes: LaneNumbers,
     /// Tunnels around the packet at hand.
     trail: Trail,
-    /// Whether payload was turned into what it told.
-    sealed: bool,
+    /// Where payload was turned into what it told, everything that the store held.
+    pub(super) shelf: Option<Shelf>,
 }
 
-/// A stretch, taken apart to be saved.
+/// What a saved observation holds beside its rows.
 #[derive(Debug, Default)]
 pub(super) struct Parts {
-    /// In order of first sight.
-    pub(super) keys: Vec<(FlowKey, Pieces)>,
     pub(super) fragments: Fragments,
     pub(super) problems: Problems,
     pub(super) repeats: Repeats,
@@ -342,7 +336,7 @@ impl Partial {
     ///
     /// Where one of them is sealed, both are from then on: payload never lies beside what other payload told.
     pub fn append(&mut self, mut later: Self) {
-        if self.sealed != later.sealed {
+        if self.shelf.is_some() != later.shelf.is_some() {
             self.seal();
             later.seal();
         }
@@ -356,7 +350,10 @@ impl Partial {
         }
         self.repeats.append(later.repeats, &self.frames);
         let mut full = Vec::new();
-        self.store.append(later.store, &shift, |at| full.push(at));
+        match (&mut self.shelf, later.shelf) {
+            (Some(own), Some(more)) => own.append(more, &shift, |at| full.push(at)),
+            _ => self.store.append(later.store, &shift, |at| full.push(at)),
+        }
         full.into_iter().for_each(|at| self.overflow(at));
         self.fragments.append(later.fragments);
         self.problems.merge(&later.problems);
@@ -370,34 +367,42 @@ impl Partial {
 impl Partial {
     /// Turns payload into what it tells, and drops it.
     pub fn seal(&mut self) {
-        if !self.sealed {
-            self.store.cool();
-            self.store.for_each(forget);
-            self.sealed = true;
+        if self.shelf.is_none() {
+            let limits = self.store.limits().clone();
+            let store = std::mem::replace(&mut self.store, Store::within(&limits));
+            let shed = store.shed_attempts();
+            let mut shelf = Shelf::of_pieces(store.into_keys(), &limits);
+            shed.into_iter().for_each(|(at, n)| shelf.count_shed(at, n));
+            self.shelf = Some(shelf);
         }
     }
 
-    /// Takes it apart, sealed.
-    pub(super) fn into_parts(mut self) -> Parts {
+    /// Takes it apart, sealed: its rows and the rest.
+    pub(super) fn into_parts(mut self) -> (Shelf, Parts) {
         self.seal();
-        let Self { store, fragments, mut problems, repeats, frames, .. } = self;
-        store.shed_attempts().into_iter().for_each(|(at, n)| problems.add(attempts_counted(at, n)));
-        Parts { keys: store.into_keys().collect(), fragments, problems, repeats, frames }
+        let Self { shelf, fragments, mut problems, repeats, frames, .. } = self;
+        let shelf = shelf.unwrap_or_default();
+        shelf.shed_attempts().into_iter().for_each(|(at, n)| problems.add(attempts_counted(at, n)));
+        (shelf, Parts { fragments, problems, repeats, frames })
     }
 
     /// Puts it together again.
-    pub(super) fn from_parts(parts: Parts) -> Self {
-        let Parts { keys, fragments, problems, repeats, frames } = parts;
-        let mut partial = Self { fragments, problems, repeats, frames, sealed: true, ..Self::default() };
-        let mut full = Vec::new();
-        partial.store.take_all(keys.into_iter(), |at| full.push(at));
-        full.into_iter().for_each(|at| partial.overflow(at));
-        partial
+    pub(super) fn from_parts(shelf: Shelf, parts: Parts) -> Self {
+        let Parts { fragments, problems, repeats, frames } = parts;
+        Self { fragments, problems, repeats, frames, shelf: Some(shelf), ..Self::default() }
     }
 
     /// Whether some tuple of another stretch occurs here, too.
-    pub(super) fn shares_a_tuple_with(&self, other: &Self) -> bool {
-        other.store.keys().any(|key| self.store.contains(key))
+    pub(super) fn shares_a_tuple_with(&mut self, other: &Self) -> bool {
+        let Self { store, shelf, .. } = self;
+        let mut known = |key: &FlowKey| match shelf {
+            Some(shelf) => shelf.contains(key),
+            None => store.contains(key),
+        };
+        match &other.shelf {
+            Some(shelf) => shelf.keys().any(&mut known),
+            None => other.store.keys().any(&mut known),
+        }
     }
 }
 

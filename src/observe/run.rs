@@ -9,7 +9,7 @@ use super::collected::Collected;
 use super::groups::{Group, Source, groups};
 use super::limits::Limits;
 use super::model::Observation;
-use super::saved::{Saved, read_all};
+use super::saved::{Saved, in_turn};
 use super::workers::{read, read_files};
 
 /// How to read. Nothing here changes what is observed.
@@ -78,32 +78,24 @@ pub fn collect(
         let name = stream.name().to_owned();
         sources.push(Source { name, file: None, stretch: read(&mut stream.frames(), limits) });
     }
-    let saved = read_all(saved, options.threads).into_iter().map(|s| Next::Saved(Box::new(s)));
-    let mut next: Vec<Next<'_>> = groups(sources).into_iter().map(Next::Group).chain(saved).collect();
-    // Groups are sorted like this already: only saved observations move.
-    next.sort_by_key(Next::order);
-    for part in next {
-        match part {
-            Next::Group(group) => point.group(group, limits),
-            Next::Saved(saved) => point.append(*saved),
+    let mut groups = groups(sources).into_iter().peekable();
+    let mut saved = saved;
+    saved.sort_by_key(|(file, ids)| file.order(ids));
+    let orders: Vec<_> = saved.iter().map(|(file, ids)| file.order(ids)).collect();
+    let mut orders = orders.into_iter();
+    in_turn(saved, options.threads, limits, |next| {
+        let order = orders.next();
+        while let Some(group) = groups.next_if(|g| Some(order_of(g)) < order) {
+            point.group(group, limits);
         }
-    }
+        point.append(next);
+    });
+    groups.for_each(|group| point.group(group, limits));
     Ok(point)
 }
 
-/// What may follow in an observation point.
-enum Next<'a> {
-    Group(Group<'a>),
-    Saved(Box<Collected>),
-}
-
-impl Next<'_> {
-    /// By time; what has no frames comes last.
-    fn order(&self) -> (bool, Option<Time>, InputId) {
-        let (span, input) = match self {
-            Self::Group(group) => (group.span(), group.input()),
-            Self::Saved(saved) => (saved.span, saved.inputs.first().map_or(InputId(0), |i| i.input)),
-        };
-        (span.is_none(), span.map(|s| s.0), input)
-    }
+/// By time; what has no frames comes last. Saved observations are ordered by the same.
+fn order_of(group: &Group<'_>) -> (bool, Option<Time>, InputId) {
+    let span = group.span();
+    (span.is_none(), span.map(|s| s.0), group.input())
 }

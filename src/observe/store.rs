@@ -352,9 +352,9 @@ impl Store {
         self.find(key, self.seeds.key(key)).is_some()
     }
 
-    /// Changes the pieces of every key; what is in the hot table was written back before.
-    pub(super) fn for_each(&mut self, mut change: impl FnMut(&FlowKey, &mut Pieces)) {
-        self.entries.iter_mut().for_each(|e| change(&e.key, &mut e.pieces));
+    /// What it keeps within.
+    pub(super) const fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// Lets go of what carries least: attempts without any answer, first those between unprotected addresses, then those with

@@ -5,6 +5,8 @@ pub mod flows;
 pub mod json;
 pub mod line;
 mod model;
+#[cfg(feature = "parquet")]
+pub mod parquet;
 #[cfg(test)]
 mod sample;
 pub mod text;

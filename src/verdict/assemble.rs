@@ -78,6 +78,7 @@ fn look<'a>(
     let classifier = Classifier { site: who.site(), rules, at };
     for (index, point) in points.iter().enumerate() {
         let pairs = OnceCell::new();
+        unrelated += point.observation.rest.flows;
         let lens = Lens { who, classifier: &classifier, ports, point, index, pairs: &pairs, places };
         for (i, flow) in point.observation.flows.iter().enumerate() {
             let found = match &mut recall {

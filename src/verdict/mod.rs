@@ -41,7 +41,7 @@ pub use memo::Memo;
 pub use record::{after, flow_record};
 
 use crate::matrix::Matrix;
-use crate::observe::Observation;
+use crate::observe::{Keep, Observation};
 use crate::report::{Report, ScopeMode};
 use crate::site::Site;
 
@@ -76,6 +76,11 @@ pub struct Case<'a> {
     pub points: &'a [PointSeen],
     /// How to judge.
     pub options: &'a Options,
+}
+
+/// The flows that a judgement needs as flows, where so many places are judged by a site; without one, all.
+pub fn keep(site: Option<&Site>, places: usize) -> Keep {
+    site.map_or(Keep::all(), |site| points::keep(site, places))
 }
 
 /// Judges a case.

@@ -3,12 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use foldhash::fast::RandomState;
+use hashbrown::HashSet;
+
 use super::PointSeen;
 use super::who::Who;
 use crate::base::{Proto, Time};
 use crate::capture::CapturedHost;
-use crate::flow::{Flow, Side};
-use crate::observe::Observation;
+use crate::flow::{Flow, FlowKey, Side};
+use crate::observe::{Keep, Observation};
 use crate::site::{HostId, Place, PointDecl, Site};
 
 /// Packets of how many in a hundred a host must be an end of for the capture to be taken as its own.
@@ -243,7 +246,7 @@ struct Traffic {
 
 impl Traffic {
     fn of(who: &Who<'_>, observation: &Observation) -> Self {
-        let mut t = Self::default();
+        let mut t = Self { all: observation.rest.packets, ..Self::default() };
         observation.flows.iter().filter(|f| !f.group).for_each(|f| t.add(who, f));
         t
     }
@@ -258,12 +261,12 @@ impl Traffic {
             *out += sent(s);
             *inn += sent(s.other());
         }
-        if let Some(name) = hides_contents(flow) {
+        if let Some(name) = hides_contents(&flow.key) {
             let ends = (name, flow.point(Side::A).addr, flow.point(Side::B).addr);
             *self.hidden.entry(ends).or_default() += sent(Side::A) + sent(Side::B);
         }
         if a.is_none() || b.is_none() {
-            if hides_contents(flow).is_some() {
+            if hides_contents(&flow.key).is_some() {
                 self.hides.insert(a.or(b));
             }
             return;
@@ -271,7 +274,7 @@ impl Traffic {
         // The ends of a key are ordered by address first.
         let key = (flow.point(Side::A).addr, flow.point(Side::B).addr);
         let pair = self.pairs.entry(key).or_default();
-        if hides_contents(flow).is_some() {
+        if hides_contents(&flow.key).is_some() {
             pair.opaque += sent(Side::A) + sent(Side::B);
         } else {
             let [up, down] = &mut pair.plain;
@@ -290,7 +293,7 @@ impl Traffic {
 
 /// Encapsulations that were not opened, by name: a packet whose contents were read is theirs. IP protocols: IP-in-IP 4, 41 and 94, GRE 47, IPsec 50 and 51, EtherIP 97,
 /// L2TP 115. Over UDP: OpenVPN, L2TP, IPsec behind NAT, VXLAN (also Linux' old port), GENEVE, WireGuard.
-fn hides_contents(flow: &Flow) -> Option<&'static str> {
+fn hides_contents(key: &FlowKey) -> Option<&'static str> {
     let port = |p: u16| {
         Some(match p {
             1194 => "OpenVPN (udp/1194)",
@@ -302,16 +305,28 @@ fn hides_contents(flow: &Flow) -> Option<&'static str> {
             _ => return None,
         })
     };
-    match flow.key.proto {
+    match key.proto {
         Proto::Other(4 | 41 | 94) => Some("IP in IP that could not be read"),
         Proto::Other(47) => Some("GRE that could not be read"),
         Proto::Other(50) => Some("IPsec (ESP)"),
         Proto::Other(51) => Some("IPsec (AH) that could not be read"),
         Proto::Other(97) => Some("Ethernet in IP"),
         Proto::Other(115) => Some("L2TP"),
-        Proto::Udp => flow.key.ends.iter().find_map(|e| port(e.port)),
+        Proto::Udp => key.ends.iter().find_map(|e| port(e.port)),
         _ => None,
     }
+}
+
+/// The flows at a place that a judgement by this site looks at one by one: those of its addresses, and encapsulation. With
+/// several places any flow may be one of those under translated addresses.
+pub(super) fn keep(site: &Site, places: usize) -> Keep {
+    if places > 1 {
+        return Keep::all();
+    }
+    let addrs: HashSet<IpAddr, RandomState> = site.hosts.iter().flat_map(|h| h.addrs.iter().copied()).collect();
+    let nets: Vec<_> = site.role_nets.iter().map(|(_, net)| *net).collect();
+    let ours = move |a: IpAddr| addrs.contains(&a) || nets.iter().any(|n| n.contains(&a));
+    Keep::of(move |key| key.ends.iter().any(|e| ours(e.addr)) || hides_contents(key).is_some())
 }
 
 /// Addresses that are an end of practically every unicast packet.

@@ -6,7 +6,7 @@ use portwitness::app::{AppProto, Evidence, MapperAnswer, Refusal, RefusalStep, S
 use portwitness::base::{FrameRef, InputId, Known, Proto, Span, Stamp, Time};
 use portwitness::flow::{End, EndPoint, Flow, FlowKey, IcmpError, Lane, Repeated, Rst, Side, Silence, SynAck, SynRun};
 use portwitness::matrix::Matrix;
-use portwitness::observe::{InputSummary, Observation};
+use portwitness::observe::{InputSummary, Observation, Rest};
 use portwitness::report::{FlowRecord, Outcome, Report, Requirement};
 use portwitness::site;
 use portwitness::verdict::{Case, Options, PointSeen, judge};
@@ -79,7 +79,14 @@ impl World {
             damaged_at: None,
             host: None,
         };
-        let observation = Observation { inputs: vec![], flows: vec![], holes: vec![], evicted: 0, problems: vec![] };
+        let observation = Observation {
+            inputs: vec![],
+            flows: vec![],
+            rest: Rest::default(),
+            holes: vec![],
+            evicted: 0,
+            problems: vec![],
+        };
         Self { flows: vec![], input, observation, frame: 0 }
     }
 

@@ -51,7 +51,7 @@ impl Running {
     }
 
     /// Its process.
-    #[allow(dead_code, reason = "each test binary uses a part")]
+    #[allow(dead_code, reason = "not every test that shares this file asks")]
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }

@@ -75,6 +75,23 @@ impl Pcap {
         self.frame(&frame)
     }
 
+    /// One UDP datagram.
+    pub(crate) fn udp(&mut self, from: End, to: End, payload: &[u8]) -> &mut Self {
+        let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0];
+        let len = u16::try_from(payload.len()).unwrap();
+        frame.extend([0x45, 0]);
+        frame.extend((28 + len).to_be_bytes());
+        frame.extend([0, 0, 0, 0, 64, 17, 0, 0]);
+        frame.extend(from.0);
+        frame.extend(to.0);
+        frame.extend(from.1.to_be_bytes());
+        frame.extend(to.1.to_be_bytes());
+        frame.extend((8 + len).to_be_bytes());
+        frame.extend([0, 0]);
+        frame.extend(payload);
+        self.frame(&frame)
+    }
+
     /// A fragment of a UDP datagram of 16 bytes and its header: the first half, or what begins at this many eights.
     pub(crate) fn fragment(&mut self, from: [u8; 4], to: [u8; 4], id: u16, more: bool, eights: u16) -> &mut Self {
         let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0];

@@ -1,24 +1,22 @@
 //! The lines of a saved observation.
 
-use std::net::IpAddr;
-
 use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 use serde::{Deserialize, Serialize};
 
-use crate::base::{InputId, Known, Problem, Proto, Time};
+use crate::base::{InputId, Known, Problem, Time};
 use crate::capture::CapturedHost;
-use crate::flow::{EndPoint, FlowKey, SavedFragments, Side, Tables, Told, Tunnel};
+use crate::flow::SavedFragments;
 use crate::observe::model::{Hole, InputSummary};
 
 /// What the schema's name begins with, and the one major version that is read.
 pub(super) const NAME: &str = "portwitness.observation/";
 /// See [`NAME`].
-pub(super) const MAJOR: u32 = 1;
+pub(super) const MAJOR: u32 = 2;
 
 /// The first line.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub(super) struct Header {
-    /// `portwitness.observation/1`
+    /// `portwitness.observation/2`
     pub(super) schema: String,
     /// What wrote it.
     pub(super) tool: Tool,
@@ -127,45 +125,13 @@ impl SavedInput {
     }
 }
 
-/// A key: IP protocol number, and both ends, the lower one first.
-pub(super) type Key = (u8, IpAddr, u16, IpAddr, u16);
-
-pub(super) const fn to_key(key: &FlowKey) -> Key {
-    let [a, b] = key.ends;
-    (key.proto.number(), a.addr, a.port, b.addr, b.port)
-}
-
-/// `None` where the ends are in the wrong order.
-pub(super) fn from_key((proto, a, a_port, b, b_port): Key) -> Option<FlowKey> {
-    let point = |addr, port| EndPoint { addr, port };
-    let (key, side) = FlowKey::new(Proto::from_number(proto), point(a, a_port), point(b, b_port));
-    (side == Side::A).then_some(key)
-}
-
-/// Any line but the first. Exactly one of `key`, `problem`, `copies`, `fragments` and `end` is there.
+/// Any line but the first. Exactly one of its fields is there.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Line {
-    /// Pieces of this key; where the line before has the same key, further ones.
+    /// Rows follow the line's end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) key: Option<Key>,
-    /// The packets that `row` names, each as time (nanoseconds since 1970), input and frame number less those of the one before.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) at: Vec<i64>,
-    /// The lanes that `row` names: interface and four VLAN identifiers, outermost first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) lanes: Vec<[u32; 5]>,
-    /// The addresses that `row` names.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) addrs: Vec<IpAddr>,
-    /// What payload told, by number in `row`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) told: Vec<Told>,
-    /// Tunnels that packets were seen in, by number in `row`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) tunnels: Vec<Tunnel>,
-    /// The pieces, as docs/observation.md lists them.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) row: Vec<i64>,
+    pub(super) rows: Option<Rows>,
     /// Trouble in captures or traffic.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) problem: Option<Problem>,
@@ -180,11 +146,13 @@ pub(super) struct Line {
     pub(super) end: Option<End>,
 }
 
-impl Line {
-    pub(super) fn of_key(key: &FlowKey, tables: Tables) -> Self {
-        let Tables { at, lanes, addrs, told, tunnels, row } = tables;
-        Self { key: Some(to_key(key)), at, lanes, addrs, told, tunnels, row, ..Self::default() }
-    }
+/// Rows, as docs/observation.md lists them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(super) struct Rows {
+    /// Their bytes, which begin behind the line's end; the next line begins behind them.
+    pub(super) bytes: usize,
+    /// How many.
+    pub(super) count: u64,
 }
 
 /// What the lines before amount to.
@@ -192,9 +160,9 @@ impl Line {
 pub(super) struct End {
     /// How many, the header included.
     pub(super) lines: u64,
-    /// How many of them have a key.
-    pub(super) keys: u64,
-    /// Lower-case hex SHA-256 of their bytes, line ends included.
+    /// How many rows.
+    pub(super) rows: u64,
+    /// Lower-case hex SHA-256 of all bytes before this line, rows and line ends included.
     pub(super) sha256: String,
 }
 

@@ -4,17 +4,19 @@ use std::io::{self, Write};
 
 use sha2::{Digest as _, Sha256};
 
-use super::line::{End, Header, Line, MAJOR, NAME, Tool};
+use super::line::{End, Header, Line, MAJOR, NAME, Rows, Tool};
 use crate::base::{InputId, Problem};
-use crate::flow::Shift;
+use crate::flow::{FlowKey, Pieces, Shift};
 use crate::observe::collected::Collected;
+use crate::observe::finish::alone;
+use crate::observe::shelf::{self, ROW, Shelf};
 
-/// zstd's own fastest ordinary level.
-const LEVEL: i32 = 1;
 /// Bytes of lines in one zstd frame: what is held in memory at once.
 const FRAME: usize = 4 * 1024 * 1024;
-/// Integers after which a key's pieces go on in the next line.
-const ROW: usize = 16 * 1024;
+/// Bytes of rows in a block, but for the last row.
+const BLOCK: usize = 64 * 1024;
+/// How hard zstd tries: its own usual level.
+const LEVEL: i32 = 3;
 
 /// Lines on their way into a file.
 struct Lines<W> {
@@ -31,6 +33,12 @@ impl<W: Write> Lines<W> {
         self.pending.push(b'\n');
         self.sha.update(self.pending.get(from..).unwrap_or_default());
         self.lines += 1;
+        if self.pending.len() >= FRAME { self.flush() } else { Ok(()) }
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.sha.update(bytes);
+        self.pending.extend_from_slice(bytes);
         if self.pending.len() >= FRAME { self.flush() } else { Ok(()) }
     }
 
@@ -66,8 +74,11 @@ impl Collected {
             drops,
             span,
         })?;
-        let mut parts = partial.into_parts();
+        // Apart from the rest, so that looking at the header costs little.
+        lines.flush()?;
+        let (shelf, mut parts) = partial.into_parts();
         problems.into_iter().for_each(|p| parts.problems.add(p));
+        let rows = save_rows(&shelf, &shift, &mut lines, |p| parts.problems.add(p))?;
         for p in parts.problems.iter() {
             lines.put(&Line { problem: Some(Problem { input: number(p.input), ..p }), ..Line::default() })?;
         }
@@ -78,17 +89,65 @@ impl Collected {
         for part in parts.fragments.parts() {
             lines.put(&Line { fragments: Some(part), ..Line::default() })?;
         }
-        let mut keys = 0;
-        for (key, mut pieces) in parts.keys {
-            pieces.shift(&shift);
-            for row in pieces.rows(ROW) {
-                lines.put(&Line::of_key(&key, row.finish()))?;
-                keys += 1;
-            }
-        }
         let sha256 = lines.sha.clone().finalize().iter().map(|b| format!("{b:02x}")).collect();
-        lines.put(&Line { end: Some(End { lines: lines.lines, keys, sha256 }), ..Line::default() })?;
+        lines.put(&Line { end: Some(End { lines: lines.lines, rows, sha256 }), ..Line::default() })?;
         lines.flush()?;
         lines.to.flush()
+    }
+}
+
+/// Writes the pieces of every tuple, in the order of tuples; how many rows that took.
+fn save_rows(
+    shelf: &Shelf,
+    shift: &Shift,
+    lines: &mut Lines<impl Write>,
+    problem: impl FnMut(Problem),
+) -> io::Result<u64> {
+    let mut block = Block::default();
+    let mut result = Ok(());
+    shelf.each(problem, |key, mut pieces| {
+        pieces.shift(shift);
+        if result.is_ok() {
+            result = block.put(key, pieces, lines);
+        }
+    });
+    result?;
+    block.flush(lines)?;
+    Ok(block.written)
+}
+
+/// Rows that are not written yet.
+#[derive(Default)]
+struct Block {
+    bytes: Vec<u8>,
+    rows: u64,
+    written: u64,
+}
+
+impl Block {
+    fn put(&mut self, key: &FlowKey, pieces: Pieces, lines: &mut Lines<impl Write>) -> io::Result<()> {
+        let rows = pieces.rows(ROW);
+        let mut alone = alone(*key, pieces);
+        for (n, row) in rows.into_iter().enumerate() {
+            let saved = shelf::save(&mut self.bytes, key, n > 0, alone.take().as_ref(), &row.finish());
+            saved.ok_or(io::ErrorKind::InvalidData)?;
+            self.rows += 1;
+            if self.bytes.len() >= BLOCK {
+                self.flush(lines)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self, lines: &mut Lines<impl Write>) -> io::Result<()> {
+        if self.rows > 0 {
+            let rows = Rows { bytes: self.bytes.len(), count: self.rows };
+            lines.put(&Line { rows: Some(rows), ..Line::default() })?;
+            lines.bytes(&self.bytes)?;
+            self.written += self.rows;
+            self.rows = 0;
+            self.bytes.clear();
+        }
+        Ok(())
     }
 }
