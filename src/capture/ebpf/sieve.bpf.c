@@ -451,6 +451,7 @@ int sieve(struct __sk_buff *skb)
 	struct seen p = {};
 	struct handed h = { .p = &p };
 	u32 want = FIRSTS, at = framed ? 14 : 0, total = 0, upper = 0, ports = 0;
+	struct tcp tcp = {};
 	int whole = 1;
 	u8 proto;
 	u16 type = skb->protocol;
@@ -472,9 +473,16 @@ int sieve(struct __sk_buff *skb)
 	u64 src[2] = {}, dst[2] = {};
 	int usual = tags < 2 && skb->pkt_type != BROADCAST && skb->pkt_type != MULTICAST;
 	if (type == SWAP16(IPV4)) {
-		struct ipv4 ip;
-		if (load_bytes(skb, at, &ip, sizeof(ip)) < 0)
+		struct {
+			struct ipv4 ip;
+			struct tcp tcp;
+		} both;
+		/* Both headers in one go; a packet may be too short for the second. */
+		if (load_bytes(skb, at, &both, sizeof(both)) == 0)
+			tcp = both.tcp;
+		else if (load_bytes(skb, at, &both.ip, sizeof(both.ip)) < 0)
 			goto up;
+		struct ipv4 ip = both.ip;
 		src[1] = (u64)ip.src << 32 | 0xffff0000;
 		dst[1] = (u64)ip.dst << 32 | 0xffff0000;
 		whole = !(ip.fragment & SWAP16(0x3fff));
@@ -486,9 +494,15 @@ int sieve(struct __sk_buff *skb)
 		if (ip.version != 0x45 || ip.proto != TCP || !whole || (u8)ip.dst >= 0xe0)
 			usual = 0;
 	} else if (type == SWAP16(IPV6)) {
-		struct ipv6 ip;
-		if (load_bytes(skb, at, &ip, sizeof(ip)) < 0)
+		struct {
+			struct ipv6 ip;
+			struct tcp tcp;
+		} both;
+		if (load_bytes(skb, at, &both, sizeof(both)) == 0)
+			tcp = both.tcp;
+		else if (load_bytes(skb, at, &both.ip, sizeof(both.ip)) < 0)
 			goto up;
+		struct ipv6 ip = both.ip;
 		__builtin_memcpy(src, ip.src, 16);
 		__builtin_memcpy(dst, ip.dst, 16);
 		proto = ip.proto;
@@ -504,9 +518,8 @@ int sieve(struct __sk_buff *skb)
 			return 0;
 		goto up;
 	}
-	struct tcp tcp;
 	u32 header = 0;
-	if (usual && total <= skb->len - at && load_bytes(skb, upper, &tcp, sizeof(tcp)) == 0 && tcp.offset >= 0x50)
+	if (usual && total <= skb->len - at && tcp.offset >= 0x50)
 		header = (upper - at) + (tcp.offset >> 4) * 4;
 	if (!header || header > total) {
 		if (is_foreign(skb, ports, proto, whole, src, dst))
