@@ -7,7 +7,7 @@
 set -eu
 
 packages="
-    bpftool clang curl nfpcapd:nfdump dumpcap:wireshark-common editcap:wireshark-common ethtool ip:iproute2 mount nft:nftables openssl pcap-config:libpcap-dev rpcclient:smbclient
+    bpftool clang curl python3 nfpcapd:nfdump dumpcap:wireshark-common editcap:wireshark-common ethtool ip:iproute2 mount nft:nftables openssl pcap-config:libpcap-dev rpcclient:smbclient
     samba-dcerpcd:samba smbclient smbd:samba smbpasswd:samba-common-bin ssh:openssh-client
     setpriv:util-linux sshd:openssh-server tcpdump tgtd:tgt tmux tshark unshare:util-linux zstd
 "
