@@ -18,7 +18,7 @@ fn main() {
     let set = |name: &str| env::var_os(name).is_some();
     let unix = set("CARGO_FEATURE_LIVE") && set("CARGO_CFG_UNIX");
     println!("cargo::rustc-check-cfg=cfg(live_capture)");
-    if unix || set("CARGO_FEATURE_NPCAP") && set("CARGO_CFG_WINDOWS") {
+    if unix || set("CARGO_FEATURE_LIVE") && set("CARGO_CFG_WINDOWS") && set("CARGO_CFG_NPCAP") {
         println!("cargo::rustc-cfg=live_capture");
     }
     // Built for another system, only that one's linker knows.

@@ -40,6 +40,13 @@ const STRETCH: usize = 32;
 /// The same in a fold, whose flows are to be sealed and reported, which takes more.
 const FOLD: usize = 8;
 
+impl Bounds {
+    /// What is left of them behind so many bytes.
+    pub(super) const fn behind(self, before: u64) -> Self {
+        Self { shed: self.shed.saturating_sub(before), most: self.most.saturating_sub(before) }
+    }
+}
+
 impl Limits {
     /// The usual limit.
     pub const BYTES: u64 = 1 << 30;
@@ -81,11 +88,6 @@ impl Limits {
     /// Bounds of all rows, and of the flows they will become: the rest is for those that are being read.
     pub(super) const fn shelf(&self) -> Bounds {
         Bounds { shed: self.bytes / 8 * 5, most: self.bytes / 4 * 3 }
-    }
-
-    /// Bounds of the rows of one saved observation.
-    pub(super) const fn file(&self) -> Bounds {
-        Bounds { shed: self.bytes / 16, most: self.bytes / 8 }
     }
 
     /// Bytes of rows of a saved observation that is read before its turn.

@@ -392,6 +392,11 @@ impl Partial {
         Self { fragments, problems, repeats, frames, shelf: Some(shelf), ..Self::default() }
     }
 
+    /// Bytes of rows, where it is sealed.
+    pub(super) fn rows_size(&self) -> u64 {
+        self.shelf.as_ref().map_or(0, Shelf::size)
+    }
+
     /// Whether some tuple of another stretch occurs here, too.
     pub(super) fn shares_a_tuple_with(&mut self, other: &Self) -> bool {
         let Self { store, shelf, .. } = self;

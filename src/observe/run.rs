@@ -89,6 +89,7 @@ pub fn collect(
             point.group(group, limits);
         }
         point.append(next);
+        point.partial.rows_size()
     });
     groups.for_each(|group| point.group(group, limits));
     Ok(point)

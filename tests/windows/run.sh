@@ -16,7 +16,7 @@ build() {
     # Debian's compiler counts as stable; building the standard library is what it has to be allowed to.
     # LIBPCAP_VER: the version is asked of a library of this system otherwise.
     (cd "$root" && RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$out LIBPCAP_LIBDIR=$out LIBPCAP_VER=1.10.4 \
-        "$cargo" build --locked -Zbuild-std=std,panic_abort --no-default-features --target $target "$@")
+        "$cargo" build --locked -Zbuild-std=std,panic_abort --target $target "$@")
 }
 
 fail() {
@@ -62,7 +62,7 @@ says() {
 
 mkdir -p "$out"
 began=$(date +%s)
-build
+build --no-default-features
 x86_64-w64-mingw32-gcc -shared -Wall -o "$out/bcryptprimitives.dll" "$here/prng.c" -ladvapi32
 echo "built in $(($(date +%s) - began)) s"
 cp "$out/bcryptprimitives.dll" "$out/$target/debug/"
@@ -165,7 +165,7 @@ same both
 
 # Live capture: it links with what dlltool makes of Npcap's names. Nothing here can run it.
 x86_64-w64-mingw32-dlltool -d "$here/wpcap.def" -l "$out/libwpcap.a"
-build --features npcap
+RUSTFLAGS="--cfg npcap" build
 x86_64-w64-mingw32-objdump -p "$out/$target/debug/portwitness.exe" >"$work/imports"
 grep -q 'DLL Name: wpcap.dll' "$work/imports" && echo "ok   npcap links" || fail "npcap: not linked with wpcap.dll"
 

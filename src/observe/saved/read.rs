@@ -66,8 +66,9 @@ impl Saved {
     }
 
     /// Reads everything; `ids` are the numbers of its inputs here, one for each. Of a damaged file, what comes before the damage.
-    /// `turn` is called before it takes more room than one that is read ahead may, and returns when all before it were taken.
-    pub(in crate::observe) fn read(self, ids: &[InputId], limits: &Limits, turn: &dyn Fn()) -> Collected {
+    /// `turn` is called before it takes more room than one that is read ahead may, and returns when all before it were taken,
+    /// with how many bytes of rows those were.
+    pub(in crate::observe) fn read(self, ids: &[InputId], limits: &Limits, turn: &dyn Fn() -> u64) -> Collected {
         let Self { path, name: _, first, header } = self;
         let mut body = Body::new(ids, limits, turn);
         let mut offset = 0;
@@ -134,7 +135,7 @@ fn major(first: &[u8]) -> Option<u32> {
 struct Body<'a> {
     ids: &'a [InputId],
     limits: &'a Limits,
-    turn: &'a dyn Fn(),
+    turn: &'a dyn Fn() -> u64,
     shelf: Shelf,
     packed: Packed,
     rows: u64,
@@ -143,12 +144,12 @@ struct Body<'a> {
 }
 
 impl<'a> Body<'a> {
-    fn new(ids: &'a [InputId], limits: &'a Limits, turn: &'a dyn Fn()) -> Self {
+    fn new(ids: &'a [InputId], limits: &'a Limits, turn: &'a dyn Fn() -> u64) -> Self {
         Self {
             ids,
             limits,
             turn,
-            shelf: Shelf::of_file(limits),
+            shelf: Shelf::within(limits),
             packed: Packed::default(),
             rows: 0,
             counts: BTreeMap::new(),
@@ -181,7 +182,7 @@ impl<'a> Body<'a> {
         let at = bytes.lines();
         let mut block = Reader(bytes.block(rows.bytes)?);
         if self.packed.size() > self.limits.ahead() && !block.continues() {
-            (self.turn)();
+            self.shelf.come_behind((self.turn)());
             let packed = std::mem::take(&mut self.packed);
             self.shelf.put(packed, self.ids, |at| self.parts.problems.add(overflow(at)));
         }

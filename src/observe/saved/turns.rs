@@ -24,6 +24,8 @@ struct State {
     next: usize,
     /// Files taken.
     taken: usize,
+    /// Bytes of rows that were taken.
+    used: u64,
     done: BTreeMap<usize, Collected>,
 }
 
@@ -55,25 +57,29 @@ impl Turns {
         self.changed.notify_all();
     }
 
-    fn take(&self, number: usize) -> Option<Collected> {
-        let mut state = self.wait(|s| s.done.contains_key(&number));
-        state.taken = number + 1;
-        let read = state.done.remove(&number);
+    fn next(&self, number: usize) -> Option<Collected> {
+        self.wait(|s| s.done.contains_key(&number)).done.remove(&number)
+    }
+
+    fn taken(&self, number: usize, used: u64) {
+        let mut state = self.lock();
+        (state.taken, state.used) = (number + 1, used);
         self.changed.notify_all();
-        read
     }
 }
 
-/// Reads files by so many threads and hands on what they hold, in the order given.
+/// Reads files by so many threads and hands on what they hold, in the order given. `take` answers how many bytes of rows have
+/// been taken in all.
 pub(in crate::observe) fn in_turn(
     files: Vec<Numbered>,
     threads: usize,
     limits: &Limits,
-    mut take: impl FnMut(Collected),
+    mut take: impl FnMut(Collected) -> u64,
 ) {
     let (threads, count) = (threads.min(files.len()), files.len());
     if threads < 2 {
-        files.into_iter().for_each(|(saved, ids)| take(saved.read(&ids, limits, &|| ())));
+        let mut used = 0;
+        files.into_iter().for_each(|(saved, ids)| used = take(saved.read(&ids, limits, &|| used)));
         return;
     }
     let turns =
@@ -86,11 +92,14 @@ pub(in crate::observe) fn in_turn(
                     let number = turns.draw();
                     let Some(file) = files.get(number) else { return };
                     let Some((saved, ids)) = file.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
-                    let turn = || drop(turns.wait(|s| s.taken == number));
+                    let turn = || turns.wait(|s| s.taken == number).used;
                     turns.put(number, saved.read(&ids, limits, &turn));
                 }
             });
         }
-        (0..count).filter_map(|number| turns.take(number)).for_each(take);
+        for number in 0..count {
+            let used = turns.next(number).map_or(0, &mut take);
+            turns.taken(number, used);
+        }
     });
 }

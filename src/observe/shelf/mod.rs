@@ -64,9 +64,15 @@ impl Shelf {
         Self { bounds: limits.shelf(), shed_at: limits.shelf().shed, limits: limits.clone(), ..Self::default() }
     }
 
-    /// The same for a saved observation that is being read.
-    pub(super) fn of_file(limits: &Limits) -> Self {
-        Self { bounds: limits.file(), shed_at: limits.file().shed, limits: limits.clone(), ..Self::default() }
+    /// Leaves room for so many bytes of rows that come before these: both will be put together.
+    pub(super) fn come_behind(&mut self, before: u64) {
+        self.bounds = self.limits.shelf().behind(before);
+        self.shed_at = self.shed_at.max(self.bounds.shed).min(self.bounds.most);
+    }
+
+    /// Bytes of rows, and of the flows they will become.
+    pub(super) const fn size(&self) -> u64 {
+        self.size
     }
 
     /// Puts rows of a saved observation behind the others, whose inputs have these numbers here.

@@ -6,7 +6,7 @@ use crate::base::Stamp;
 use crate::flow::{Flow, FlowKey, Tables};
 
 /// What a flow that is held as one takes beside its own size: its lists, and what the judge makes of it.
-const HELD: u64 = size_of::<Flow>() as u64 + 1024;
+const HELD: u64 = size_of::<Flow>() as u64 + 2048;
 
 /// What a row's place takes while rows are sorted: lists grow by doubling.
 const PLACE: u64 = 2 * size_of::<At>() as u64;
