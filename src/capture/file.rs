@@ -12,7 +12,7 @@ use super::packed::{Codec, Unpacked};
 use super::pcap::{self, HeaderError};
 use super::reader::Reader;
 use super::segment::{Context, Format, Section, SegmentStart};
-use super::source::{Digest, InOrder, Meter, Metered, Recorder, Stream, again, digested};
+use super::source::{Digest, InOrder, Meter, Metered, Recorder, Stream, again, ahead, digested};
 use super::window::{Source, Window, read_at};
 use super::{resync, snoop};
 use crate::base::{InputId, visible};
@@ -340,7 +340,10 @@ struct Whole {
 
 impl Whole {
     fn read(self, raw: Stream, start: &(u64, Context)) -> Reader {
-        let (stream, digest) = self.unpacked(raw);
+        let (mut stream, digest) = self.unpacked(raw);
+        if self.packing.is_some() {
+            stream = ahead(stream).unwrap_or_else(|error| Box::new(Failed(Some(error))));
+        }
         self.records(stream, start, digest)
     }
 

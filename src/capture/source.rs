@@ -1,5 +1,5 @@
 //! Where bytes come from before they are looked at: files read in order, streams of which the first bytes were looked at,
-//! and a thread that digests what it hands on.
+//! and threads that digest what they hand on or decompress ahead.
 
 use std::fs::File;
 use std::io::{self, Cursor, Read};
@@ -132,7 +132,7 @@ impl Read for Recorder {
 
 /// The digest of a stream that is being read.
 pub(super) struct Digest {
-    buffers: Receiver<io::Result<Vec<u8>>>,
+    buffers: Buffers,
     thread: JoinHandle<Option<String>>,
 }
 
@@ -146,7 +146,7 @@ impl Digest {
 
 /// Buffers as the digesting thread read them.
 struct Relayed {
-    buffers: Receiver<io::Result<Vec<u8>>>,
+    buffers: Buffers,
     held: Cursor<Vec<u8>>,
 }
 
@@ -166,21 +166,33 @@ impl Read for Relayed {
 
 /// Reads a stream in a thread of its own, which digests the very buffers that it hands on.
 pub(super) fn digested(stream: Stream) -> io::Result<(Stream, Digest)> {
-    let (send, buffers) = bounded(IN_FLIGHT);
-    let thread = thread::Builder::new().spawn(move || relay(stream, &send))?;
-    let relayed = Relayed { buffers: buffers.clone(), held: Cursor::default() };
-    Ok((Box::new(relayed), Digest { buffers, thread }))
+    let (relayed, buffers, thread) = relayed(stream, Some(Sha256::new()))?;
+    Ok((relayed, Digest { buffers, thread }))
 }
 
-fn relay(mut stream: Stream, buffers: &Sender<io::Result<Vec<u8>>>) -> Option<String> {
-    let mut sha = Sha256::new();
+/// Reads a stream in a thread of its own: what is costly to read is read while what came before is looked at.
+pub(super) fn ahead(stream: Stream) -> io::Result<Stream> {
+    // The thread ends with the stream, or when nobody listens any more.
+    relayed(stream, None).map(|(relayed, ..)| relayed)
+}
+
+type Buffers = Receiver<io::Result<Vec<u8>>>;
+
+fn relayed(stream: Stream, sha: Option<Sha256>) -> io::Result<(Stream, Buffers, JoinHandle<Option<String>>)> {
+    let (send, buffers) = bounded(IN_FLIGHT);
+    let thread = thread::Builder::new().spawn(move || relay(stream, sha, &send))?;
+    let relayed = Relayed { buffers: buffers.clone(), held: Cursor::default() };
+    Ok((Box::new(relayed), buffers, thread))
+}
+
+fn relay(mut stream: Stream, mut sha: Option<Sha256>, buffers: &Sender<io::Result<Vec<u8>>>) -> Option<String> {
     loop {
         let mut buffer = vec![0; CHUNK];
         match stream.read(&mut buffer) {
-            Ok(0) => return Some(hex(&sha.finalize())),
+            Ok(0) => return sha.map(|sha| hex(&sha.finalize())),
             Ok(n) => {
                 buffer.truncate(n);
-                sha.update(&buffer);
+                sha.iter_mut().for_each(|sha| sha.update(&buffer));
                 // Nobody listens: the reader was dropped before it was finished.
                 buffers.send(Ok(buffer)).ok()?;
             }

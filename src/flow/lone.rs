@@ -11,14 +11,14 @@ use super::piece::{Head, Piece};
 use super::shift::Shift;
 use super::sums::Seen;
 
-/// SYNs told apart. Three repeats are what most systems send in the first seconds.
-const KEPT: usize = 4;
+/// SYNs told apart: Windows sends three, Linux seven.
+const KEPT: usize = 8;
 
 /// SYNs of one side and sequence number, without payload, in order of time, from one input over one lane.
 #[derive(Clone, Debug)]
 pub(crate) struct Lone {
     times: [Time; KEPT],
-    frames: [u64; KEPT],
+    frames: [u32; KEPT],
     isn: u32,
     ip_bytes: u32,
     input: InputId,
@@ -37,7 +37,7 @@ impl Lone {
         }
         let mut lone = Self {
             times: [p.at.time; KEPT],
-            frames: [p.at.at.frame; KEPT],
+            frames: [0; KEPT],
             isn: t.seq,
             ip_bytes: p.ip_bytes,
             input: p.at.at.input,
@@ -85,16 +85,17 @@ impl Lone {
         let in_order = self.last().is_none_or(|last| last <= at);
         let place = usize::from(self.count);
         let (Some(time), Some(frame)) = (self.times.get_mut(place), self.frames.get_mut(place)) else { return false };
+        let Ok(number) = u32::try_from(at.at.frame) else { return false };
         if !in_order || at.at.input != self.input {
             return false;
         }
-        (*time, *frame) = (at.time, at.at.frame);
+        (*time, *frame) = (at.time, number);
         self.count += 1;
         true
     }
 
     fn stamps(&self) -> impl DoubleEndedIterator<Item = Stamp> {
-        let stamp = |(&time, &frame)| Stamp { time, at: FrameRef { input: self.input, frame } };
+        let stamp = |(&time, &frame)| Stamp { time, at: FrameRef { input: self.input, frame: u64::from(frame) } };
         let all = self.times.iter().zip(&self.frames).map(stamp);
         all.rev().skip(KEPT - usize::from(self.count)).rev()
     }
@@ -113,6 +114,11 @@ impl Lone {
         self.count as u64
     }
 
+    /// Who sent them, where they were seen, with which time to live.
+    pub(crate) const fn sender(&self) -> (Side, Lane, u8) {
+        (self.from, self.lane, self.ttl)
+    }
+
     /// The same as a piece.
     pub(crate) fn piece(&self) -> Piece {
         let mut head = Head::new(self.from, self.isn);
@@ -123,14 +129,15 @@ impl Lone {
         Piece { head: Some(Box::new(head)), ..Piece::default() }
     }
 
-    /// Moves the frame numbers.
-    pub(crate) fn shift(&mut self, by: &Shift) {
-        let mut input = self.input;
-        for (time, frame) in self.times.iter().zip(&mut self.frames) {
-            let mut at = Stamp { time: *time, at: FrameRef { input: self.input, frame: *frame } };
+    /// Moves the frame numbers; `false`, and nothing moved, where one becomes too large.
+    pub(crate) fn shift(&mut self, by: &Shift) -> bool {
+        let (mut moved, mut input) = (self.clone(), self.input);
+        for (frame, mut at) in moved.frames.iter_mut().zip(self.stamps()) {
             by.stamp(&mut at);
-            (*frame, input) = (at.at.frame, at.at.input);
+            let Ok(number) = u32::try_from(at.at.frame) else { return false };
+            (*frame, input) = (number, at.at.input);
         }
-        self.input = input;
+        *self = Self { input, ..moved };
+        true
     }
 }

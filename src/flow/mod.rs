@@ -33,6 +33,7 @@ pub(crate) use fragments::{DatagramKey, Fragments, Resolved, SavedFragments};
 pub(crate) use hash::Seeds;
 pub(crate) use hot::{Before, Hot, Look, Pair, Pair6, Taken, Tuple, ports, worth_a_record};
 pub(crate) use instance::resolve;
+pub(crate) use lone::Lone;
 pub(crate) use piece::{Pieces, prefix_cap};
 pub(crate) use row::{Cursor, Tables};
 pub(crate) use seal::{forget, seal, unseen};

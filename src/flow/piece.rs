@@ -224,12 +224,13 @@ impl Pieces {
                     return 0;
                 }
             }
-            Self::Many(many) => {
-                if let Some(lone) = Lone::new(side, p, t).filter(|_| many.is_empty()) {
+            Self::Many(many) if many.is_empty() => {
+                if let Some(lone) = Lone::new(side, p, t) {
                     *self = Self::Lone(lone);
                     return 1;
                 }
             }
+            Self::Many(_) => {}
         }
         let cap = prefix_cap(key);
         let opens = t.opens();
@@ -356,6 +357,14 @@ impl Pieces {
         }
     }
 
+    /// The attempt that nothing else was seen of, where it is held as such.
+    pub(crate) const fn lone(&self) -> Option<&Lone> {
+        match self {
+            Self::Lone(lone) => Some(lone),
+            Self::Many(_) => None,
+        }
+    }
+
     /// The body that the next packet without SYN goes to, where there is one.
     #[inline]
     pub(crate) fn newest_body(&mut self) -> Option<&mut Body> {
@@ -367,15 +376,15 @@ impl Pieces {
 
     /// Moves the frame numbers.
     pub(crate) fn shift(&mut self, by: &Shift) {
-        match self {
-            Self::Lone(lone) => lone.shift(by),
-            Self::Many(many) => {
-                for piece in many {
-                    piece.head.iter_mut().for_each(|h| h.shift(by));
-                    piece.body.iter_mut().for_each(|b| b.shift(by));
-                    piece.told.iter_mut().for_each(|t| t.shift(by));
-                }
-            }
+        if let Self::Lone(lone) = self
+            && lone.shift(by)
+        {
+            return;
+        }
+        for piece in self.many() {
+            piece.head.iter_mut().for_each(|h| h.shift(by));
+            piece.body.iter_mut().for_each(|b| b.shift(by));
+            piece.told.iter_mut().for_each(|t| t.shift(by));
         }
     }
 

@@ -47,6 +47,9 @@ impl Finishing<'_> {
 
     /// Finishes the pieces of a tuple: as flows where they are held, else as sums.
     pub(super) fn tuple(&self, key: FlowKey, pieces: Pieces, held: bool, done: &mut Finished) {
+        if let Some(lone) = pieces.lone().filter(|_| !held && self.asked.is_empty()) {
+            return done.rest.add_attempt(&key, lone, self.peers);
+        }
         let (instances, orphans) = resolve(&key, pieces);
         done.problems.extend(orphans.iter().map(orphan));
         let sealed = instances.into_iter().filter_map(|i| seal(key, i));

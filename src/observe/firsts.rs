@@ -7,9 +7,9 @@ use crate::base::Stamp;
 use crate::flow::{Body, Side};
 
 /// Runs held at most.
-const RUNS: usize = 1 << 17;
+const RUNS: usize = 1 << 16;
 /// Bytes held at most, but for the last run.
-const BYTES: usize = 8 * 1024 * 1024;
+const BYTES: usize = 4 * 1024 * 1024;
 
 /// Payload of one packet.
 #[derive(Clone, Copy, Debug)]

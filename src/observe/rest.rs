@@ -10,7 +10,7 @@ use hashbrown::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use crate::base::Time;
-use crate::flow::{Flow, FlowKey, Lane, Side, span};
+use crate::flow::{Flow, FlowKey, Lane, Lone, Side, span};
 
 use super::shelf::Alone;
 
@@ -113,6 +113,17 @@ impl Sums {
             if let Some(ttl) = end.ttl.filter(|_| peers.contains(&addr)) {
                 end.lanes.iter().for_each(|lane| self.ttl((addr, *lane), ttl));
             }
+        }
+    }
+
+    /// Adds a flow of nothing but a few SYNs: what [`Sums::add`] would.
+    pub(super) fn add_attempt(&mut self, key: &FlowKey, lone: &Lone, peers: &Peers) {
+        self.flows = self.flows.saturating_add(1);
+        self.packets = self.packets.saturating_add(lone.count());
+        let (from, lane, ttl) = lone.sender();
+        let addr = from.of(&key.ends).addr;
+        if peers.contains(&addr) {
+            self.ttl((addr, lane), (ttl, ttl));
         }
     }
 
