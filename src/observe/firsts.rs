@@ -6,10 +6,12 @@
 use crate::base::Stamp;
 use crate::flow::{Body, Side};
 
-/// Runs held at most.
-const RUNS: usize = 1 << 16;
-/// Bytes held at most, but for the last run.
-const BYTES: usize = 4 * 1024 * 1024;
+/// Runs held before all are moved: so many, and as many more as there are flows, since moving looks at each of them.
+const RUNS: usize = 1 << 14;
+const RUNS_PER_FLOW: usize = 4;
+const MOST_RUNS: usize = 1 << 17;
+/// Bytes held for each run of those: what short frames have.
+const BYTES_PER_RUN: usize = 64;
 
 /// Payload of one packet.
 #[derive(Clone, Copy, Debug)]
@@ -74,8 +76,9 @@ impl Firsts {
 
     /// Whether everything has to be moved before more is added.
     #[inline(always)]
-    pub(super) const fn is_full(&self) -> bool {
-        self.runs.len() >= RUNS || self.bytes.len() >= BYTES
+    pub(super) fn is_full(&self) -> bool {
+        let most = (RUNS + RUNS_PER_FLOW * self.wants.len()).min(MOST_RUNS);
+        self.runs.len() >= most || self.bytes.len() >= most * BYTES_PER_RUN
     }
 
     /// Moves a hot record's bytes to where they belong. What plain packets changed otherwise was not written there yet.

@@ -158,7 +158,7 @@ impl Cutter<'_> {
 pub(super) fn read_files(files: &[CaptureFile], options: &Options, limits: &Limits) -> Vec<Option<Stretch>> {
     let threads = options.threads.max(1);
     let cutter = Cutter { files, segment: options.segment_len, limits };
-    let window = threads * 2;
+    let window = threads + 1;
     let mut folds: Vec<Fold> = files.iter().map(|_| Fold::default()).collect();
     thread::scope(|scope| {
         let (tasks, todo) = bounded::<Task>(window);
