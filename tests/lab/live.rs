@@ -1,5 +1,5 @@
-//! Watching while a restore plays: on the interface itself and through tcpdump's pipe, at the mount server. What both say in the
-//! end is what the program says of the capture that was taken beside them.
+//! Watching while a restore plays, at the mount server: on the interface with libpcap and counting in the kernel, and through
+//! tcpdump's pipe. What all say in the end is what the program says of the capture that was taken beside them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,17 +19,17 @@ use crate::situation::Situation;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Two watches under way.
+/// Watches under way, with their names.
 pub(crate) struct Live {
     place: Place,
     folder: PathBuf,
-    interface: Running,
+    interfaces: [(&'static str, Running); 2],
     stream: Running,
     tcpdump: Child,
 }
 
 impl Live {
-    /// Begins both, and waits until they capture.
+    /// Begins all, and waits until they capture.
     pub(crate) fn start(situation: &Situation, work: &Path) -> Result<Self> {
         let topology = (situation.topology)();
         let place = Place::At(topology.machine(Host::MountServer));
@@ -40,26 +40,33 @@ impl Live {
         fs::write(folder.join("site.toml"), site::roles(situation, None, &topology)? + &point)
             .context("cannot write")?;
         inside(place, || {
-            let mut interface = watch(&folder, "interface", &["-i", "eth0"], Stdio::null())?;
+            let on = |engine: &'static str| -> Result<(&'static str, Running)> {
+                Ok((engine, watch(&folder, engine, &["-i", "eth0", "--engine", engine], Stdio::null())?))
+            };
+            let mut interfaces = [on("pcap")?, on("ebpf")?];
             let mut dump = command("tcpdump", &["-i", "eth0", "-n", "-Z", "root", "-U", "-B", "16384", "-w", "-"]);
             let mut tcpdump =
                 dump.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().context("cannot start tcpdump")?;
             let pipe = tcpdump.stdout.take().context("no pipe")?;
             let mut stream = watch(&folder, "stream", &["-"], pipe.into())?;
             // The first judgement comes after the interface is open, and after the stream's header.
-            for watch in [&mut interface, &mut stream] {
+            for watch in interfaces.iter_mut().map(|(_, watch)| watch).chain([&mut stream]) {
                 watch.ready(LIMIT, |text| text.contains(r#""event":"requirement""#))?;
             }
-            Ok(Self { place, folder: folder.clone(), interface, stream, tcpdump })
+            Ok(Self { place, folder: folder.clone(), interfaces, stream, tcpdump })
         })
     }
 
-    /// Ends both and compares.
+    /// Ends all and compares.
     pub(crate) fn hold(mut self, recording: &Recording) -> Result<()> {
         kill_process(Pid::from_child(&self.tcpdump), Signal::INT).context("cannot end tcpdump")?;
-        self.interface.interrupt()?;
+        let mut ended = Vec::new();
+        for (name, watch) in &mut self.interfaces {
+            watch.interrupt()?;
+            ended.push((*name, watch.wait(LIMIT)?.code()));
+        }
         self.tcpdump.wait().context("cannot wait for tcpdump")?;
-        let statuses = [self.interface.wait(LIMIT)?.code(), self.stream.wait(LIMIT)?.code()];
+        ended.push(("stream", self.stream.wait(LIMIT)?.code()));
         let capture = recording.captures.get(&self.place).context("no capture at the mount server")?;
         let mut verify = program(&self.folder, "verify");
         let out = verify.args(["--format", "json"]).arg(capture).output().context("cannot start the program")?;
@@ -68,7 +75,7 @@ impl Live {
         if right.get("requirements").and_then(Value::as_array).is_none_or(Vec::is_empty) {
             return Err(Failure::new(format!("nothing is required at the mount server: {text}")));
         }
-        for (name, status) in ["interface", "stream"].into_iter().zip(statuses) {
+        for (name, status) in ended {
             let text = fs::read_to_string(self.folder.join(name)).context("no report")?;
             let said = essence(&text)?;
             if (&said, status) != (&right, out.status.code()) {
