@@ -351,7 +351,7 @@ const COMMANDS: [(&str, usize); 17] = [
     ("observe", 40),
     ("doctor", 40),
     ("diff", 40),
-    ("watch", 70),
+    ("watch", 74),
     ("completions", 40),
     ("man", 40),
 ];

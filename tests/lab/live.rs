@@ -9,6 +9,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use crate::block::Fate;
 use crate::cmd::{Running, command};
 use crate::failure::{Context, Failure, Result};
 use crate::hosts::{Host, Place};
@@ -26,6 +27,8 @@ pub(crate) struct Live {
     interfaces: [(&'static str, Running); 2],
     stream: Running,
     tcpdump: Child,
+    /// Whether the host's own firewall drops something: only its kernel can tell.
+    own_firewall: bool,
 }
 
 impl Live {
@@ -33,6 +36,7 @@ impl Live {
     pub(crate) fn start(situation: &Situation, work: &Path) -> Result<Self> {
         let topology = (situation.topology)();
         let place = Place::At(topology.machine(Host::MountServer));
+        let own_firewall = (situation.blocks)().iter().any(|b| b.place == place && matches!(b.fate, Fate::Drop));
         let folder = work.join("live");
         fs::create_dir_all(&folder).context("cannot create a folder")?;
         let at = site::place(situation, &topology, place)?;
@@ -53,7 +57,7 @@ impl Live {
             for watch in interfaces.iter_mut().map(|(_, watch)| watch).chain([&mut stream]) {
                 watch.ready(LIMIT, |text| text.contains(r#""event":"requirement""#))?;
             }
-            Ok(Self { place, folder: folder.clone(), interfaces, stream, tcpdump })
+            Ok(Self { place, folder: folder.clone(), interfaces, stream, tcpdump, own_firewall })
         })
     }
 
@@ -78,6 +82,10 @@ impl Live {
         for (name, status) in ended {
             let text = fs::read_to_string(self.folder.join(name)).context("no report")?;
             let said = essence(&text)?;
+            if self.own_firewall && name == "ebpf" {
+                explained(&said, &right, status)?;
+                continue;
+            }
             if (&said, status) != (&right, out.status.code()) {
                 let text = format!("watching the {name}: {said:#}\nthe capture beside it: {right:#}");
                 return Err(Failure::new(text));
@@ -85,6 +93,20 @@ impl Live {
         }
         Ok(())
     }
+}
+
+/// Where the host's own firewall dropped it, no packet tells why a row is open, and the kernel does.
+fn explained(said: &Value, right: &Value, status: Option<i32>) -> Result<()> {
+    let rows = |of: &Value| of.get("requirements").and_then(Value::as_array).cloned().unwrap_or_default();
+    let told =
+        |row: &&Value| row.as_array().is_some_and(|r| r.ends_with(&["blocked".into(), "dropped_locally".into()]));
+    let explained = rows(said).iter().filter(told).count();
+    if (status, said.get("verdict"), explained) != (Some(1), Some(&"fail".into()), 1)
+        || rows(right).iter().any(|r| told(&r))
+    {
+        return Err(Failure::new(format!("the kernel: {said:#}\nthe capture beside it: {right:#}")));
+    }
+    Ok(())
 }
 
 fn program(folder: &Path, what: &str) -> Command {
