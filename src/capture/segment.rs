@@ -8,7 +8,8 @@ use crate::base::Time;
 
 /// Bytes of a segment, at least.
 pub const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
-/// Segments of a file of middling size: every thread of a usual machine has some, and each flow is begun anew in each.
+/// Segments of a file of middling size. Each flow is begun anew in each, which costs it a dozen packets on the long way; so they
+/// are few, and more than four threads are busy only where there are several files, or a very large one.
 const SEGMENTS: u64 = 4;
 /// Bytes of a segment, at most.
 const MOST_BYTES: u64 = 1024 * 1024 * 1024;
