@@ -191,3 +191,51 @@ pub(super) fn attach(flows: &mut [Flow], problems: &mut Problems, resolved: Reso
         problems.add(problem(ProblemKind::StoreOverflow, "fragments".to_owned(), at, n));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::*;
+    use crate::base::{FrameRef, InputId, Proto};
+    use crate::flow::{EndPoint, Lane, Seen};
+    use crate::packet::{Tcp, TcpFlags, Vlans};
+
+    #[test]
+    fn an_attempt_alone_sums_up_to_what_its_sealed_flow_does() {
+        let end = |host, port| EndPoint { addr: IpAddr::V4(Ipv4Addr::new(10, 0, 0, host)), port };
+        let (key, side) = FlowKey::new(Proto::Tcp, end(9, 50_000), end(2, 445));
+        let mut pieces = Pieces::default();
+        for n in 1..=3 {
+            let at = Stamp { time: Time::from_nanos(n), at: FrameRef { input: InputId(0), frame: n.unsigned_abs() } };
+            let lane = Lane::new(7, Vlans::NONE);
+            let seen = Seen { at, lane, ttl: 64, ip_bytes: 60, payload: 0, group: false };
+            let syn = Tcp {
+                src_port: 50_000,
+                dst_port: 445,
+                seq: 1,
+                ack: 0,
+                flags: TcpFlags(2),
+                window: 500,
+                payload: &[],
+                payload_len: 0,
+                first_fragment: None,
+            };
+            pieces.tcp(&key, side, &seen, &syn);
+        }
+        assert!(pieces.lone().is_some());
+        let many = Pieces::Many(pieces.clone().into_vec());
+        for known in [9, 2] {
+            let peers: Peers = [end(known, 0).addr].into_iter().collect();
+            let finishing = Finishing { wanted: &BTreeSet::new(), peers: &peers, asked: &[] };
+            let sums = |pieces: &Pieces| {
+                let mut done = Finished::default();
+                finishing.tuple(key, pieces.clone(), false, &mut done);
+                done.rest.finish()
+            };
+            assert_eq!(sums(&pieces), sums(&many));
+            assert_eq!(sums(&pieces).0.packets, 3);
+            assert_eq!(sums(&pieces).0.ttls.len(), usize::from(known == 9));
+        }
+    }
+}
