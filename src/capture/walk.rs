@@ -5,13 +5,20 @@
 
 use super::event::{Event, FrameSource as _};
 use super::frame::Frame;
-use super::meta::InputMeta;
+use super::mapped::fetch;
+use super::meta::{InputMeta, InterfaceMeta};
 use super::order::Order;
 use super::pcap;
 use super::pcapng::{self, Interface, PacketHead, block};
 use super::reader::{KEPT, PACKET_DATA, Reader, max_frame};
-use super::segment::Format;
+use super::segment::{Context, Format};
+use super::window::Window;
 use crate::base::{Problem, Span, Time};
+
+/// Bytes fetched ahead of the record looked at: a dozen short ones.
+const AHEAD: usize = 1536;
+/// A walk over less of what is mapped met something on its way.
+const SHORT: usize = 64 * 1024;
 
 /// Who takes what a reader comes to.
 pub trait Sink {
@@ -80,14 +87,15 @@ impl Reader {
     /// Hands everything that is left to a sink, and says what was read.
     pub fn each(&mut self, sink: &mut impl Sink) -> InputMeta {
         loop {
+            if !self.in_place(sink) {
+                return self.tear();
+            }
             if self.is_walking() {
-                match &self.context.format {
-                    Format::Pcap(header) => {
-                        let header = *header;
-                        self.walk_pcap(&header, sink);
-                    }
-                    Format::Pcapng(_) => self.walk_pcapng(sink),
-                    Format::Snoop(_) => {}
+                let (mut walk, window) = self.walk();
+                let n = walk.over(window.held(), window.offset(), sink);
+                window.take(n);
+                if n > 0 {
+                    continue;
                 }
             }
             match self.next() {
@@ -100,12 +108,60 @@ impl Reader {
         }
     }
 
-    fn walk_pcap(&mut self, header: &pcap::Header, sink: &mut impl Sink) {
+    /// Walks over what can be looked at where it lies in memory; `false` where the file shrank meanwhile.
+    #[inline(always)]
+    fn in_place(&mut self, sink: &mut impl Sink) -> bool {
+        while self.is_walking()
+            && let Some(map) = self.window.mapped()
+        {
+            let (mut walk, window) = self.walk();
+            let n = walk.over(map.bytes(), window.offset(), sink);
+            window.pass(n);
+            if map.is_torn() {
+                return false;
+            }
+            // What comes next is unusual, or cut by the end of what is mapped.
+            if n < SHORT {
+                break;
+            }
+        }
+        true
+    }
+
+    fn walk(&mut self) -> (Walk<'_>, &mut Window) {
         let Self { window, meta, tallies, context, end, .. } = self;
-        let Some(mut tally) = Tally::new(meta) else { return };
-        let Some(own) = tallies.first_mut().filter(|t| t.packets > 0) else { return };
-        let (bytes, before) = (window.held(), tally.packets);
-        let within = usize::try_from(end.saturating_sub(window.offset())).unwrap_or(usize::MAX);
+        (Walk { meta, tallies, context, end: *end }, window)
+    }
+}
+
+/// What a walk counts into.
+struct Walk<'a> {
+    meta: &'a mut InputMeta,
+    tallies: &'a mut Vec<InterfaceMeta>,
+    context: &'a mut Context,
+    end: u64,
+}
+
+impl Walk<'_> {
+    /// Walks over bytes that lie at this offset; how many.
+    #[inline(always)]
+    fn over(&mut self, bytes: &[u8], offset: u64, sink: &mut impl Sink) -> usize {
+        let within = usize::try_from(self.end.saturating_sub(offset)).unwrap_or(usize::MAX);
+        match &self.context.format {
+            Format::Pcap(header) => {
+                let header = *header;
+                self.pcap(&header, bytes, within, sink)
+            }
+            Format::Pcapng(_) => self.pcapng(bytes, within, sink),
+            Format::Snoop(_) => 0,
+        }
+    }
+
+    fn pcap(&mut self, header: &pcap::Header, bytes: &[u8], within: usize, sink: &mut impl Sink) -> usize {
+        let Self { meta, tallies, context, .. } = self;
+        let Some(mut tally) = Tally::new(meta) else { return 0 };
+        let Some(own) = tallies.first_mut().filter(|t| t.packets > 0) else { return 0 };
+        let before = tally.packets;
         let (head, most) = (header.record_len(), max_frame(header.link).min(KEPT));
         let mut at = 0;
         while at < within
@@ -114,6 +170,7 @@ impl Reader {
             && record.nanos < 1_000_000_000
             && let Some(data) = bytes.get(at + head..at + head + record.captured as usize)
         {
+            fetch(bytes, at + AHEAD);
             at += head + data.len();
             let time = Time::from_nanos(i64::from(record.secs) * 1_000_000_000 + record.nanos.cast_signed());
             tally.add(time, record.captured < record.original);
@@ -130,15 +187,13 @@ impl Reader {
         own.packets += tally.packets - before;
         context.carried = Some(tally.last);
         tally.settle(meta);
-        window.take(at);
+        at
     }
 
-    fn walk_pcapng(&mut self, sink: &mut impl Sink) {
-        let Self { window, meta, tallies, context, end, .. } = self;
-        let Format::Pcapng(section) = &context.format else { return };
-        let (Some(mut tally), Some(order)) = (Tally::new(meta), section.order) else { return };
-        let bytes = window.held();
-        let within = usize::try_from(end.saturating_sub(window.offset())).unwrap_or(usize::MAX);
+    fn pcapng(&mut self, bytes: &[u8], within: usize, sink: &mut impl Sink) -> usize {
+        let Self { meta, tallies, context, .. } = self;
+        let Format::Pcapng(section) = &context.format else { return 0 };
+        let (Some(mut tally), Some(order)) = (Tally::new(meta), section.order) else { return 0 };
         let mut at = 0;
         while at < within
             && let Some(packet) = bytes.get(at..).and_then(|b| enhanced(order, b))
@@ -147,6 +202,7 @@ impl Reader {
             && packet.head.captured <= max_frame(interface.link).min(KEPT)
             && let Some(time) = time(interface, packet.head.ticks)
         {
+            fetch(bytes, at + AHEAD);
             at += packet.len;
             tally.add(time, packet.head.captured < packet.head.original);
             own.packets += 1;
@@ -162,7 +218,7 @@ impl Reader {
         }
         context.carried = Some(tally.last);
         tally.settle(meta);
-        window.take(at);
+        at
     }
 }
 
