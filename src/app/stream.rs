@@ -112,6 +112,14 @@ impl Stream {
         self.fill(offset, bytes, at);
     }
 
+    /// Makes room for what will be added to the last piece: so many bytes of so many frames.
+    pub(crate) fn reserve(&mut self, frames: usize, bytes: usize) {
+        if let Some(last) = self.pieces.last_mut() {
+            last.bytes.reserve_exact(bytes);
+            last.marks.reserve_exact(frames);
+        }
+    }
+
     /// Adds what a later piece of the same side kept, its offsets moved by `shift`. What is here stays; the window stays.
     pub fn append(&mut self, later: Self, shift: i64) {
         self.from_start |= later.from_start;

@@ -6,22 +6,40 @@
 //! so what is left always fills the room that is left. Bytes count as they were on the wire: a short snaplen must not stretch
 //! the beginning of a stream over megabytes.
 
-use crate::base::Stamp;
+use crate::base::{FrameRef, InputId, Stamp, Time};
 
 use super::intervals::Intervals;
 use super::row::{Cursor, Row};
 use super::shift::Shift;
 use super::told::{Opening, Openings};
 
-/// A run of bytes as one packet brought them.
+/// A run of bytes as one packet brought them. Short segments make hundreds of them per side, so a stamp is taken apart to leave no
+/// holes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Run {
     off: i64,
+    time: Time,
+    frame: u64,
+    input: InputId,
     /// Bytes captured, from `off` on.
-    len: usize,
+    len: u16,
     /// Bytes on the wire.
-    wire: usize,
-    at: Stamp,
+    wire: u16,
+}
+
+const _: () = assert!(size_of::<Run>() == 32, "no holes");
+
+impl Run {
+    /// Bytes on the wire, at most.
+    const MOST: usize = u16::MAX as usize;
+
+    fn len(&self) -> usize {
+        usize::from(self.len)
+    }
+
+    const fn at(&self) -> Stamp {
+        Stamp { time: self.time, at: FrameRef { input: self.input, frame: self.frame } }
+    }
 }
 
 /// First distinct bytes in order of arrival.
@@ -71,7 +89,35 @@ impl Prefix {
     fn take(&mut self, off: i64, part: &[u8], wire: usize, at: Stamp) {
         self.used += wire;
         self.bytes.extend_from_slice(part);
-        self.runs.push(Run { off, len: part.len(), wire, at });
+        let Stamp { time, at: FrameRef { input, frame } } = at;
+        let mut before = 0;
+        while before < wire {
+            let step = (wire - before).min(Run::MOST);
+            let len = part.len().saturating_sub(before).min(step);
+            // Both are at most what fits.
+            let (len, short) = (u16::try_from(len).unwrap_or(u16::MAX), u16::try_from(step).unwrap_or(u16::MAX));
+            self.runs.push(Run {
+                off: off.saturating_add_unsigned(before as u64),
+                time,
+                frame,
+                input,
+                len,
+                wire: short,
+            });
+            before += step;
+        }
+    }
+
+    /// Makes room for so many runs of so many bytes that will be added, and for little more: what is left over counts where there
+    /// are many flows.
+    pub(crate) fn reserve(&mut self, runs: usize, bytes: usize) {
+        make_room(&mut self.runs, runs);
+        make_room(&mut self.bytes, bytes);
+    }
+
+    /// How many runs and bytes are held.
+    pub(crate) const fn size(&self) -> (usize, usize) {
+        (self.runs.len(), self.bytes.len())
     }
 
     /// Bytes on the wire for which there is room.
@@ -88,9 +134,9 @@ impl Prefix {
         self.openings.append(&later.openings, by);
         let mut at = 0;
         for r in &later.runs {
-            let data = later.bytes.get(at..at + r.len).unwrap_or(&[]);
-            at += r.len;
-            self.add(r.off.saturating_add(by), data, r.wire, r.at, cap);
+            let data = later.bytes.get(at..at + r.len()).unwrap_or(&[]);
+            at += r.len();
+            self.add(r.off.saturating_add(by), data, usize::from(r.wire), r.at(), cap);
         }
     }
 
@@ -98,9 +144,9 @@ impl Prefix {
     pub(crate) fn runs(&self) -> impl Iterator<Item = (i64, &[u8], Stamp)> {
         let mut at = 0;
         self.runs.iter().map(move |r| {
-            let bytes = self.bytes.get(at..at + r.len).unwrap_or(&[]);
-            at += r.len;
-            (r.off, bytes, r.at)
+            let bytes = self.bytes.get(at..at + r.len()).unwrap_or(&[]);
+            at += r.len();
+            (r.off, bytes, r.at())
         })
     }
 
@@ -134,7 +180,17 @@ impl Prefix {
 
     /// Moves the frame numbers.
     pub(crate) fn shift(&mut self, by: &Shift) {
-        self.runs.iter_mut().for_each(|r| by.stamp(&mut r.at));
+        for run in &mut self.runs {
+            let mut at = run.at();
+            by.stamp(&mut at);
+            (run.time, run.input, run.frame) = (at.time, at.at.input, at.at.frame);
+        }
+    }
+}
+
+fn make_room<T>(of: &mut Vec<T>, more: usize) {
+    if of.capacity() - of.len() < more {
+        of.reserve_exact(more.max(of.len() / 4));
     }
 }
 
@@ -145,7 +201,20 @@ fn index(n: i64, base: i64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::{FrameRef, InputId, Time};
+
+    #[test]
+    fn a_run_longer_than_a_datagram_is_held_in_parts() {
+        let at = Stamp { time: Time::from_nanos(5), at: FrameRef { input: InputId(3), frame: 1 << 40 } };
+        let mut prefix = Prefix::default();
+        prefix.add(7, &[1; 65_536], 70_000, at, 100_000);
+        let runs: Vec<_> = prefix.runs().map(|(off, bytes, at)| (off, bytes.len(), at)).collect();
+        assert_eq!(runs, [(7, 65_535, at), (65_542, 1, at)]);
+        assert_eq!(prefix.room(100_000), 30_000);
+        let mut later = Prefix::default();
+        later.add(0, &[2; 5], 5, at, 100_000);
+        prefix.append(&later, 70_007, 100_000);
+        assert_eq!(prefix.runs().last(), Some((70_007, &[2; 5][..], at)));
+    }
 
     #[test]
     fn bytes_count_as_on_the_wire_and_only_captured_ones_are_kept() {

@@ -290,7 +290,14 @@ fn stream(key: &FlowKey, instance: &Instance, side: Side, space: Option<&Space>,
     stream.set_from_start(start.own);
     let syn = instance.heads.iter().rev().find(|h| h.run.from == side);
     syn.iter().flat_map(|h| h.data.runs()).for_each(|(off, bytes, at)| stream.insert(off, bytes, at));
-    let runs = space.into_iter().flat_map(|s| s.prefix().runs());
-    runs.for_each(|(off, bytes, at)| stream.insert(off.saturating_sub(start.off), bytes, at));
+    if let Some(prefix) = space.map(Space::prefix) {
+        let mut runs = prefix.runs().map(|(off, bytes, at)| (off.saturating_sub(start.off), bytes, at));
+        if let Some((off, bytes, at)) = runs.next() {
+            stream.insert(off, bytes, at);
+            let (frames, bytes) = prefix.size();
+            stream.reserve(frames, bytes);
+        }
+        runs.for_each(|(off, bytes, at)| stream.insert(off, bytes, at));
+    }
     stream
 }

@@ -290,6 +290,11 @@ impl Space {
         }
     }
 
+    /// Makes room for first bytes: so many runs of so many.
+    pub(crate) fn make_room(&mut self, runs: usize, bytes: usize) {
+        self.prefix.reserve(runs, bytes);
+    }
+
     /// Keeps payload of a plain packet that begins `pending` bytes behind the end of what was covered; whether more is wanted.
     pub(crate) fn keep(&mut self, pending: u32, data: &[u8], wire: u32, at: Stamp, cap: usize) -> bool {
         let off = self.covered.highest().unwrap_or(0).saturating_add(i64::from(pending));

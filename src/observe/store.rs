@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use hashbrown::HashTable;
 
-use crate::base::{FrameRef, InputId, Proto, Stamp};
+use crate::base::{InputId, Proto, Stamp, Time};
 use crate::flow::{
     Before, FlowKey, Look, Pair, Pair6, Pieces, Seeds, Shift, Side, Taken, Tuple, ports, prefix_cap, worth_a_record,
 };
@@ -110,8 +110,7 @@ impl Store {
         }
         let hash = hot.hash;
         if hot.add(look) == Taken::Wanted {
-            let at = Stamp { time: look.time, at: FrameRef { input, frame: u64::from(look.frame) } };
-            self.want(number, look.from_b, at, look.payload, payload());
+            self.want(number, look.from_b, (look.time, look.frame), look.payload, payload());
         }
         Some(hash)
     }
@@ -119,7 +118,7 @@ impl Store {
     /// Keeps first bytes of a packet just added: values, not a reference, since whatever is referred to would have to lie in
     /// memory for every packet.
     #[inline(never)]
-    fn want(&mut self, number: usize, from_b: bool, at: Stamp, wire: u32, payload: &[u8]) {
+    fn want(&mut self, number: usize, from_b: bool, at: (Time, u32), wire: u32, payload: &[u8]) {
         let Warm { records, firsts, .. } = &mut self.warm;
         let Some(hot) = records.get_mut(number) else { return };
         let side = if from_b { Side::B } else { Side::A };
@@ -134,11 +133,12 @@ impl Store {
     /// Moves the first bytes of plain packets to where they belong.
     #[cold]
     fn spill(&mut self) {
-        let Self { entries, warm: Warm { records, firsts, .. }, .. } = self;
+        let Self { entries, warm: Warm { records, firsts, input, .. }, .. } = self;
+        let Some(input) = *input else { return };
         for (number, hot) in records.iter().enumerate() {
             let entry = entries.get_mut(hot.place as usize);
             if let Some((key, body)) = entry.and_then(|e| Some((&e.key, e.pieces.newest_body()?))) {
-                firsts.drain(number, body, prefix_cap(key));
+                firsts.drain(number, body, input, prefix_cap(key));
             }
         }
         firsts.clear();
@@ -169,7 +169,7 @@ impl Store {
         if let (Some(hot), Some(input)) = (warm.records.get_mut(entry.hot as usize), warm.input)
             && let Some(body) = entry.pieces.newest_body()
         {
-            warm.firsts.drain(entry.hot as usize, body, prefix_cap(key));
+            warm.firsts.drain(entry.hot as usize, body, input, prefix_cap(key));
             hot.flush(body, input);
         }
         *pieces += with(&mut entry.pieces);
@@ -266,7 +266,7 @@ impl Store {
                 let Some(entry) = entries.get_mut(hot.place as usize) else { continue };
                 entry.changed = true;
                 if let Some(body) = entry.pieces.newest_body() {
-                    firsts.drain(number, body, prefix_cap(&entry.key));
+                    firsts.drain(number, body, input, prefix_cap(&entry.key));
                     hot.flush(body, input);
                 }
             }

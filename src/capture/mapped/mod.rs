@@ -21,7 +21,7 @@ mod none;
 pub(super) use none::{Mapped, fetch};
 
 /// Bytes mapped at once: few enough that two threads' do not show in the memory used.
-pub(super) const STRETCH: usize = 1024 * 1024;
+pub(super) const STRETCH: usize = 512 * 1024;
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 mod tests;

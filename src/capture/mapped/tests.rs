@@ -1,3 +1,5 @@
+#![cfg(target_os = "linux")]
+
 use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,7 +21,7 @@ fn shrink(path: &Path, len: u64) {
 }
 
 fn counting(len: usize) -> Vec<u8> {
-    (0..len).map(|n| (n % 251) as u8).collect()
+    (0..len).map(|n| u8::try_from(n % 251).unwrap()).collect()
 }
 
 #[test]
