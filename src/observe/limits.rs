@@ -40,6 +40,9 @@ const STRETCH: usize = 32;
 /// The same in a fold, whose flows are to be sealed and reported, which takes more.
 const FOLD: usize = 8;
 
+/// Bytes that the allocator holds back for each thread and size of allocation, about; at most half of all.
+const HELD_BACK: u64 = 6 << 20;
+
 impl Bounds {
     /// What is left of them behind so many bytes.
     pub(super) const fn behind(self, before: u64) -> Self {
@@ -87,7 +90,9 @@ impl Limits {
 
     /// Bounds of all rows, and of the flows they will become: the rest is for those that are being read.
     pub(super) const fn shelf(&self) -> Bounds {
-        Bounds { shed: self.bytes / 8 * 5, most: self.bytes / 4 * 3 }
+        let spare = if self.bytes / 2 < HELD_BACK { self.bytes / 2 } else { HELD_BACK };
+        let bytes = self.bytes - spare;
+        Bounds { shed: bytes / 8 * 5, most: bytes / 4 * 3 }
     }
 
     /// Bytes of rows of a saved observation that is read before its turn.
