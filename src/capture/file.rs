@@ -8,15 +8,16 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::detect::{self, Kind};
+use super::event::FrameSource as _;
 use super::live::{Arrivals, relayed};
 use super::packed::{Codec, Unpacked};
 use super::pcap::{self, HeaderError};
 use super::reader::Reader;
 use super::segment::{Context, Format, Section, SegmentStart};
-use super::source::{Digest, InOrder, Meter, Metered, Recorder, Stream, again, ahead, digested};
+use super::source::{Digest, InOrder, Meter, Metered, Recorder, Sips, Stream, again, ahead, digested};
 use super::window::{Source, Window, read_at};
 use super::{resync, snoop};
-use crate::base::{InputId, visible};
+use crate::base::{InputId, Time, visible};
 
 /// How far a pcapng file is read to learn its interfaces before segments are guessed.
 const PROLOGUE: u64 = 1024 * 1024;
@@ -242,6 +243,26 @@ impl CaptureFile {
     /// The input as the user named it.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Its number.
+    pub const fn input(&self) -> InputId {
+        self.input
+    }
+
+    /// The time of the first frame that has one, if it comes soon. Later ones may be earlier. `None` for a stream.
+    pub fn first_time(&self) -> Option<Time> {
+        let Bytes::File(file, _) = &self.bytes else { return None };
+        let how = Whole { input: self.input, packing: self.packing, hashed: false, meter: None };
+        let (stream, _) = how.unpacked(Box::new(InOrder::new(Arc::clone(file))));
+        let mut reader = how.records(Box::new(Sips(stream)), &self.start, None);
+        while reader.next().is_some() {
+            let first = reader.first_time();
+            if first.is_some() || reader.offset() > PROLOGUE {
+                return first;
+            }
+        }
+        None
     }
 
     /// `pcap`, `pcap (nanosecond)`, `pcap (modified)`, `pcapng` or `snoop`.

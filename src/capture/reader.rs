@@ -184,6 +184,16 @@ impl Reader {
         self.pending.is_empty() && !self.stopped && self.owed.0 == 0
     }
 
+    /// Where the next record begins.
+    pub(super) const fn offset(&self) -> u64 {
+        self.window.offset()
+    }
+
+    /// The time of the first frame that had one.
+    pub(super) fn first_time(&self) -> Option<Time> {
+        self.meta.ends.map(|((first, _), _)| first)
+    }
+
     /// What was declared so far.
     pub(super) const fn context(&self) -> &Context {
         &self.context

@@ -65,6 +65,17 @@ impl Read for InOrder {
     }
 }
 
+/// A stream of which no more is read at once than a first record needs.
+pub(super) struct Sips(pub(super) Stream);
+
+impl Read for Sips {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        const SIP: usize = 4096;
+        let len = buf.len().min(SIP);
+        self.0.read(buf.get_mut(..len).unwrap_or_default())
+    }
+}
+
 /// Counts what is read.
 pub(super) struct Metered {
     pub(super) stream: Stream,

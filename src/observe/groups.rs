@@ -10,13 +10,72 @@ use super::workers::Stretch;
 /// An input that was read on its own.
 pub(super) struct Source<'a> {
     pub(super) name: String,
+    pub(super) input: InputId,
     /// To read it again; a stream cannot be.
     pub(super) file: Option<&'a CaptureFile>,
-    pub(super) stretch: Stretch,
+    /// Earliest and latest frame.
+    pub(super) span: Option<(Time, Time)>,
+    sha256: Known<String>,
+    /// What was read, where it need not be read again.
+    pub(super) stretch: Option<Stretch>,
 }
+
+impl<'a> Source<'a> {
+    pub(super) fn new(name: &str, file: Option<&'a CaptureFile>, stretch: Stretch) -> Self {
+        let Stretch { meta, span, .. } = &stretch;
+        let (input, span, sha256) = (meta.input, *span, meta.sha256.clone());
+        Self { name: name.to_owned(), input, file, span, sha256, stretch: Some(stretch) }
+    }
+
+    /// The same without what was read.
+    pub(super) fn unread(&self) -> Self {
+        Self { name: self.name.clone(), sha256: self.sha256.clone(), stretch: None, ..*self }
+    }
+
+    /// What comes earlier goes first; what has no frames comes last.
+    pub(super) fn order(&self) -> Order {
+        (self.span.is_none(), self.span.map(|s| s.0), self.input)
+    }
+}
+
+/// By time. Saved observations are ordered by the same.
+pub(super) type Order = (bool, Option<Time>, InputId);
 
 /// Inputs that overlap, or one that overlaps none.
 pub(super) struct Group<'a>(Vec<Source<'a>>);
+
+/// The latest frame so far of what can be read again, and whose it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct End(Option<(Time, InputId)>);
+
+impl End {
+    /// Whether a source begins before it.
+    pub(super) fn is_behind(self, source: &Source<'_>) -> bool {
+        match (self.0, source.span) {
+            // At the same instant the input given first goes first, as merging would have it.
+            (Some((last, by)), Some((first, _))) => first < last || first == last && source.input < by,
+            _ => false,
+        }
+    }
+}
+
+/// How many of these sources, which are in order, are the first group, and its end. `end` is that of all groups before them.
+///
+/// Files that overlap are put together; streams stay alone.
+pub(super) fn first_group(sources: &[Source<'_>], end: End) -> (usize, End) {
+    let (mut count, mut now) = (0, end);
+    let files = sources.first().is_some_and(|s| s.file.is_some());
+    for source in sources {
+        if count > 0 && !(files && source.file.is_some() && now.is_behind(source)) {
+            break;
+        }
+        if source.file.is_some() {
+            now = now.max(End(source.span.map(|s| (s.1, source.input))));
+        }
+        count += 1;
+    }
+    (count, now)
+}
 
 /// A group as read.
 pub(super) struct ReadGroup {
@@ -26,65 +85,49 @@ pub(super) struct ReadGroup {
     pub(super) span: Option<(Time, Time)>,
 }
 
-/// Sorts inputs by time and puts those that overlap together. Inputs without frames come last; streams stay alone.
-pub(super) fn groups(mut sources: Vec<Source<'_>>) -> Vec<Group<'_>> {
-    sources.sort_by_key(|s| (s.stretch.span.is_none(), s.stretch.span.map(|s| s.0), s.stretch.meta.input));
-    let mut groups: Vec<Group<'_>> = Vec::new();
-    let mut end: Option<(Time, InputId)> = None;
-    for source in sources {
-        let id = source.stretch.meta.input;
-        let overlaps = match (end, source.stretch.span) {
-            // At the same instant the input given first goes first, as merging would have it.
-            (Some((last, by)), Some((first, _))) => first < last || first == last && id < by,
-            _ => false,
-        };
-        if source.file.is_some() {
-            let own = source.stretch.span.map(|s| (s.1, id));
-            end = end.max(own);
-        }
-        match groups.last_mut() {
-            Some(group) if overlaps && source.file.is_some() && group.0.iter().all(|s| s.file.is_some()) => {
-                group.0.push(source);
-            }
-            _ => groups.push(Group(vec![source])),
-        }
+impl<'a> Group<'a> {
+    /// Of one source at least.
+    pub(super) const fn new(sources: Vec<Source<'a>>) -> Self {
+        Self(sources)
     }
-    groups
-}
 
-impl Group<'_> {
     /// Earliest and latest frame.
-    pub(super) fn span(&self) -> Option<(Time, Time)> {
-        let spans = || self.0.iter().filter_map(|s| s.stretch.span);
+    fn span(&self) -> Option<(Time, Time)> {
+        let spans = || self.0.iter().filter_map(|s| s.span);
         Some((spans().map(|s| s.0).min()?, spans().map(|s| s.1).max()?))
     }
 
-    /// The first input.
-    pub(super) fn input(&self) -> InputId {
-        self.0.first().map_or(InputId(0), |s| s.stretch.meta.input)
+    /// By what comes first in it.
+    pub(super) fn order(&self) -> Option<Order> {
+        self.0.first().map(Source::order)
+    }
+
+    /// Its source, where there is but one.
+    pub(super) fn only(&mut self) -> Option<&mut Source<'a>> {
+        if let [only] = self.0.as_mut_slice() { Some(only) } else { None }
     }
 
     /// The group as one stretch.
-    pub(super) fn read(self, limits: &Limits) -> ReadGroup {
+    pub(super) fn read(mut self, limits: &Limits) -> ReadGroup {
         let span = self.span();
-        if self.0.len() > 1 {
-            let files = self.0.iter().filter_map(|s| Some((s.name.clone(), s.file?)));
-            let mut read = merge(files, limits);
-            self.0.iter().for_each(|s| read.compare(&s.stretch.meta));
-            return ReadGroup { span, ..read };
-        }
-        let mut read = ReadGroup { partial: Partial::within(limits), metas: Vec::new(), span };
-        for source in self.0 {
-            read.partial.append(source.stretch.partial);
-            read.metas.push((source.name, source.stretch.meta));
-        }
-        read
+        let stretch = self.only().and_then(|s| s.stretch.take());
+        let mut read = match stretch {
+            Some(Stretch { partial, meta, .. }) => {
+                let mut whole = Partial::within(limits);
+                whole.append(partial);
+                let metas = self.0.iter().map(|s| s.name.clone()).zip([meta]).collect();
+                ReadGroup { partial: whole, metas, span }
+            }
+            None => merge(self.0.iter().filter_map(|s| Some((s.name.clone(), s.file?))), limits),
+        };
+        self.0.iter().for_each(|s| read.compare(s));
+        ReadGroup { span, ..read }
     }
 }
 
 impl ReadGroup {
     /// Tells where a file is not what it was when it was read first. Only digests show it; the second one is reported.
-    fn compare(&mut self, before: &InputMeta) {
+    fn compare(&mut self, before: &Source<'_>) {
         if before.sha256 == Known::Unknown {
             return;
         }

@@ -15,6 +15,7 @@ mod repeats;
 mod rest;
 mod run;
 mod saved;
+mod sequence;
 mod shelf;
 mod store;
 mod warm;

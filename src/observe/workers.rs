@@ -107,15 +107,17 @@ impl Fold {
 
 /// Cuts files into segments.
 struct Cutter<'a> {
-    files: &'a [CaptureFile],
+    files: &'a [&'a CaptureFile],
     /// Bytes of a segment; 0 where a file's length decides.
     segment: u64,
     limits: &'a Limits,
 }
 
 impl Cutter<'_> {
+    /// None where it is no regular file.
     fn segments(&self, file: &CaptureFile) -> u64 {
-        file.len().filter(|_| file.is_segmentable()).map_or(1, |len| len.div_ceil(self.bytes(file)).max(1))
+        let Some(len) = file.len() else { return 0 };
+        if file.is_segmentable() { len.div_ceil(self.bytes(file)).max(1) } else { 1 }
     }
 
     /// Bytes of a file's segments.
@@ -123,8 +125,12 @@ impl Cutter<'_> {
         if self.segment > 0 { self.segment } else { segment_len(file.len().unwrap_or(0)) }
     }
 
-    fn slots(&self) -> impl Iterator<Item = Slot> + '_ {
-        self.files.iter().enumerate().flat_map(|(f, file)| (0..self.segments(file)).map(move |s| (f, s)))
+    /// The first segment at or after a place that is beyond the last one of its file.
+    fn valid(&self, (mut file, mut segment): Slot) -> Option<Slot> {
+        while segment >= self.segments(self.files.get(file)?) {
+            (file, segment) = (file + 1, 0);
+        }
+        Some((file, segment))
     }
 
     /// Where a segment ends; the last one takes whatever the file has grown by.
@@ -150,12 +156,32 @@ impl Cutter<'_> {
     }
 }
 
-/// Reads files, each into one stretch, in the order given; `None` for what is no regular file.
-pub(super) fn read_files(files: &[CaptureFile], options: &Options, limits: &Limits) -> Vec<Option<Stretch>> {
+/// Files that are being read by several threads. Each comes as one stretch, in the order given; `None` for what is no regular file.
+///
+/// At most so many segments as there are threads and one more are out or waiting to be folded, which bounds memory and keeps both
+/// channels from filling up. Whoever takes the stretches decides how many of them are kept.
+pub(super) struct Reading<'a> {
+    cutter: Cutter<'a>,
+    window: usize,
+    tasks: Sender<Task>,
+    done: Receiver<Done>,
+    /// The file that comes next.
+    file: usize,
+    /// The segment that is handed out next.
+    to_send: Slot,
+    out: usize,
+    waiting: BTreeMap<Slot, Done>,
+}
+
+/// Reads files while `with` takes their stretches.
+pub(super) fn read_files<R>(
+    files: &[&CaptureFile],
+    options: &Options,
+    limits: &Limits,
+    with: impl FnOnce(&mut Reading<'_>) -> R,
+) -> R {
     let threads = options.threads.max(1);
-    let cutter = Cutter { files, segment: options.segment_len, limits };
     let window = threads + 1;
-    let mut folds: Vec<Fold> = files.iter().map(|_| Fold::default()).collect();
     thread::scope(|scope| {
         let (tasks, todo) = bounded::<Task>(window);
         let (results, done) = bounded::<Done>(window);
@@ -164,9 +190,10 @@ pub(super) fn read_files(files: &[CaptureFile], options: &Options, limits: &Limi
             scope.spawn(move || work(&todo, &results, limits));
         }
         drop((todo, results));
-        dispatch(&cutter, window, &tasks, &done, &mut folds);
-    });
-    folds.into_iter().map(|f| f.stretch).collect()
+        let cutter = Cutter { files, segment: options.segment_len, limits };
+        let (to_send, waiting) = ((0, 0), BTreeMap::new());
+        with(&mut Reading { cutter, window, tasks, done, file: 0, to_send, out: 0, waiting })
+    })
 }
 
 fn work(todo: &Receiver<Task>, results: &Sender<Done>, limits: &Limits) {
@@ -177,31 +204,45 @@ fn work(todo: &Receiver<Task>, results: &Sender<Done>, limits: &Limits) {
     }
 }
 
-/// Hands out segments and folds what comes back in order. At most `window` segments are out or waiting to be folded, which
-/// bounds memory and keeps both channels from filling up.
-fn dispatch(cutter: &Cutter<'_>, window: usize, tasks: &Sender<Task>, done: &Receiver<Done>, folds: &mut [Fold]) {
-    let mut to_send = cutter.slots().peekable();
-    let mut to_fold = cutter.slots().peekable();
-    let mut waiting: BTreeMap<Slot, Done> = BTreeMap::new();
-    let mut out = 0;
-    while let Some(next) = to_fold.peek().copied() {
-        while out < window
-            && let Some(task) = to_send.next().and_then(|slot| cutter.task(slot))
-        {
-            if tasks.send(task).is_err() {
-                return;
-            }
-            out += 1;
+impl Iterator for Reading<'_> {
+    type Item = Option<Stretch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let number = self.file;
+        let file = *self.cutter.files.get(number)?;
+        self.file += 1;
+        let mut fold = Fold::default();
+        for segment in 0..self.cutter.segments(file) {
+            let slot = (number, segment);
+            let ready = self.segment(slot)?;
+            fold.take(ready, |before| self.cutter.again(slot, before));
+            self.out -= 1;
         }
-        if let Some(ready) = waiting.remove(&next) {
-            if let Some(fold) = folds.get_mut(next.0) {
-                fold.take(ready, |before| cutter.again(next, before));
+        Some(fold.stretch)
+    }
+}
+
+impl Reading<'_> {
+    /// A segment as read, of which all before it were asked for.
+    fn segment(&mut self, slot: Slot) -> Option<Done> {
+        loop {
+            self.hand_out();
+            if let Some(ready) = self.waiting.remove(&slot) {
+                return Some(ready);
             }
-            to_fold.next();
-            out -= 1;
-        } else {
-            let Ok(result) = done.recv() else { return };
-            waiting.insert(result.slot, result);
+            let result = self.done.recv().ok()?;
+            self.waiting.insert(result.slot, result);
+        }
+    }
+
+    fn hand_out(&mut self) {
+        while self.out < self.window
+            && let Some(slot) = self.cutter.valid(self.to_send)
+            && let Some(task) = self.cutter.task(slot)
+            && self.tasks.send(task).is_ok()
+        {
+            self.out += 1;
+            self.to_send = (slot.0, slot.1 + 1);
         }
     }
 }
@@ -216,16 +257,16 @@ mod tests {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("captures/rpc-dynamic-dropped.console.pcapng");
         let file = CaptureFile::open(&path, InputId(0)).unwrap();
         let limits = Limits::default();
-        let cutter = Cutter { files: &[file], segment: 4096, limits: &limits };
+        let cutter = Cutter { files: &[&file], segment: 4096, limits: &limits };
         let mut fold = Fold::default();
-        for slot in cutter.slots() {
+        for slot in (0..cutter.segments(&file)).map(|n| (0, n)) {
             let mut done = run(cutter.task(slot).unwrap(), &limits);
             if slot.1 == 0 {
                 done.report.started_at = None;
             }
             fold.take(done, |before| cutter.again(slot, before));
         }
-        let whole = cutter.files[0].read_segment(cutter.files[0].first_segment(), u64::MAX).unwrap();
+        let whole = file.read_segment(file.first_segment(), u64::MAX).unwrap();
         let whole = run(Task { slot: (0, 0), reader: whole }, &limits).stretch;
         let folded = fold.stretch.unwrap();
         assert!(whole.meta.packets > 50);

@@ -68,14 +68,15 @@ impl Saved {
     /// Reads everything; `ids` are the numbers of its inputs here, one for each. Of a damaged file, what comes before the damage.
     /// `turn` is called before it takes more room than one that is read ahead may, and returns when all before it were taken,
     /// with how many bytes of rows those were.
-    pub(in crate::observe) fn read(self, ids: &[InputId], limits: &Limits, turn: &dyn Fn() -> u64) -> Collected {
+    pub(in crate::observe) fn read(&self, ids: &[InputId], limits: &Limits, turn: &dyn Fn() -> u64) -> Collected {
         let Self { path, name: _, first, header } = self;
+        let header = header.clone();
         let mut body = Body::new(ids, limits, turn);
         let mut offset = 0;
-        let ended = match saved_stream(&path) {
+        let ended = match saved_stream(path) {
             Ok(Some(stream)) => {
                 let mut bytes = Bytes::new(stream);
-                let ended = again(&mut bytes, &first).and_then(|()| body.read(&mut bytes));
+                let ended = again(&mut bytes, first).and_then(|()| body.read(&mut bytes));
                 offset = bytes.offset();
                 ended
             }

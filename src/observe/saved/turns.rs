@@ -71,7 +71,7 @@ impl Turns {
 /// Reads files by so many threads and hands on what they hold, in the order given. `take` answers how many bytes of rows have
 /// been taken in all.
 pub(in crate::observe) fn in_turn(
-    files: Vec<Numbered>,
+    files: &[Numbered],
     threads: usize,
     limits: &Limits,
     mut take: impl FnMut(Collected) -> u64,
@@ -79,21 +79,19 @@ pub(in crate::observe) fn in_turn(
     let (threads, count) = (threads.min(files.len()), files.len());
     if threads < 2 {
         let mut used = 0;
-        files.into_iter().for_each(|(saved, ids)| used = take(saved.read(&ids, limits, &|| used)));
+        files.iter().for_each(|(saved, ids)| used = take(saved.read(ids, limits, &|| used)));
         return;
     }
     let turns =
         Turns { state: Mutex::default(), changed: Condvar::new(), ahead: (2 * threads).min(AHEAD.max(threads)) };
-    let files: Vec<Mutex<Option<Numbered>>> = files.into_iter().map(|f| Mutex::new(Some(f))).collect();
     thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
                 loop {
                     let number = turns.draw();
-                    let Some(file) = files.get(number) else { return };
-                    let Some((saved, ids)) = file.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+                    let Some((saved, ids)) = files.get(number) else { return };
                     let turn = || turns.wait(|s| s.taken == number).used;
-                    turns.put(number, saved.read(&ids, limits, &turn));
+                    turns.put(number, saved.read(ids, limits, &turn));
                 }
             });
         }
