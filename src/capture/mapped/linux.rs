@@ -10,7 +10,8 @@ use std::slice;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use super::STRETCH;
+/// Bytes mapped at once: few enough that two threads' do not show in the memory used.
+pub(super) const STRETCH: usize = 512 * 1024;
 
 /// Bytes of a page, at least: a stretch has no more pages than this allows for.
 const LEAST_PAGE: usize = 4096;

@@ -20,8 +20,5 @@ mod none;
 #[cfg(not(target_os = "linux"))]
 pub(super) use none::{Mapped, fetch};
 
-/// Bytes mapped at once: few enough that two threads' do not show in the memory used.
-pub(super) const STRETCH: usize = 512 * 1024;
-
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,8 @@ use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Mapped, STRETCH};
+use super::Mapped;
+use super::linux::STRETCH;
 use crate::base::{InputId, Problem};
 use crate::capture::{CaptureFile, Frame, InputMeta, SegmentReport, Sink};
 
