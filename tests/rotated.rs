@@ -12,10 +12,11 @@ mod synth;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use flate2::{Compression, write::GzEncoder};
 use portwitness::base::{InputId, Known, ProblemKind};
-use portwitness::capture::{CaptureFile, OpenError, OpenReason};
+use portwitness::capture::{CaptureFile, Meter, OpenError, OpenReason};
 use portwitness::observe::{Limits, Observation, Options, Saved, collect};
 use proptest::prelude::*;
 use synth::random::packets;
@@ -119,7 +120,7 @@ proptest! {
         let written: Vec<PathBuf> =
             (0..).zip(slices).zip(&parts).map(|((n, packets), (_, form))| write(folder.path(), n, packets, *form)).collect();
         let paths: Vec<PathBuf> = order.iter().filter_map(|n| written.get(*n)).cloned().collect();
-        let limits = if small { Limits::new(1, std::sync::Arc::default()) } else { Limits::default() };
+        let limits = if small { Limits::new(1, Arc::default()) } else { Limits::default() };
         let how = |threads| How { options: Options { threads, segment_len: segment }, hash, limits: limits.clone() };
         let known = observed(&paths, &how(1), true);
         for threads in [1, 2, 3, 8] {
@@ -174,4 +175,41 @@ fn what_cannot_be_opened_among_many_is_told() {
     let told: Vec<_> = seen.problems.iter().filter(|p| p.kind == ProblemKind::InputUnreadable).collect();
     assert_eq!(told.len(), 1);
     assert_eq!((told[0].input, told[0].count, seen.inputs.len()), (InputId(1), 1, 4));
+}
+
+/// What a meter shows of files given in this order: bytes read, and how many of these are told to be read a second time. Read, it
+/// never shows more than there is.
+fn metered(files: &[&[i64]], form: Form, threads: usize) -> (u64, u64) {
+    let folder = tempfile::tempdir().unwrap();
+    let meter = Arc::new(Meter::default());
+    let open = |(n, times): (u32, &&[i64])| {
+        let path = write(folder.path(), n as usize, &seconds(times), form);
+        (InputId(n), CaptureFile::open(&path, InputId(n)).map(|f| f.metered(Arc::clone(&meter))))
+    };
+    let inputs: Vec<_> = (0..).zip(files).map(open).collect();
+    let bytes: u64 = inputs.iter().filter_map(|i| i.1.as_ref().ok()?.len()).sum();
+    let options = Options { threads, segment_len: 0 };
+    let seen = collect(inputs, Vec::new(), &options, &Limits::default()).unwrap().finish();
+    assert_eq!(seen.inputs.len(), files.len());
+    assert!(meter.read() <= bytes + meter.again(), "{} of {bytes} and {}", meter.read(), meter.again());
+    (meter.read(), meter.again())
+}
+
+#[test]
+fn files_are_read_once_unless_they_overlap() {
+    let shuffled: [&[i64]; 5] = [&[7, 8], &[1, 2], &[9, 10], &[3, 4], &[5, 6]];
+    // Two of them overlap.
+    let pair: [&[i64]; 4] = [&[5, 8], &[1, 2], &[7, 10], &[3, 4]];
+    let late: [&[i64]; 5] = [&[1, 2, 4], &[5, 6], &[7, 8], &[9, 10, 3], &[11, 12]];
+    for (form, threads) in [(Form::Plain, 1), (Form::Plain, 3), (Form::Packed, 1), (Form::Packed, 3)] {
+        let alone = |files: &[&[i64]]| -> u64 { files.iter().map(|f| metered(&[f], form, threads).0).sum() };
+        // Looking for their order counts as nothing.
+        assert_eq!(metered(&shuffled, form, threads), (alone(&shuffled), 0), "{form:?}, {threads} threads");
+        assert_eq!(
+            metered(&pair, form, threads).0,
+            alone(&pair) + alone(&[pair[0], pair[2]]),
+            "{form:?}, {threads} threads"
+        );
+        assert_eq!(metered(&late, form, threads).0, 2 * alone(&late), "{form:?}, {threads} threads");
+    }
 }
