@@ -210,6 +210,9 @@ fn files_are_read_once_unless_they_overlap() {
             alone(&pair) + alone(&[pair[0], pair[2]]),
             "{form:?}, {threads} threads"
         );
+        // At the same instant the one given first goes first: only one of these orders needs merging.
+        assert_eq!(metered(&[&[1, 2], &[2, 3]], form, threads).1, 0);
+        assert_ne!(metered(&[&[2, 3], &[1, 2]], form, threads).1, 0);
         assert_eq!(metered(&late, form, threads).0, 2 * alone(&late), "{form:?}, {threads} threads");
     }
 }
