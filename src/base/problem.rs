@@ -80,7 +80,7 @@ pub struct Forbids {
     pub later_absence: bool,
     /// `missing` may not be claimed at all.
     pub absence: bool,
-    /// The verdict may not be `pass`.
+    /// The verdict may not be `pass`, whatever the time. (A cut or corrupt file forbids it only for what came after.)
     pub pass: bool,
     /// Each counts like a packet that was lost: enough of them for a session, and `missing` may not be claimed.
     pub like_loss: bool,
@@ -93,8 +93,8 @@ impl ProblemKind {
         let (later_absence, absence, pass) = match self {
             K::FileTruncated | K::FileCorrupt => (true, false, false),
             K::UnsupportedLinkType | K::UnknownInterface | K::TimeOutOfRange | K::TimeAssumed => (true, true, false),
-            K::StoreOverflow | K::Evicted | K::SavedIncomplete | K::ClockSetBack => (true, true, false),
-            K::InputUnreadable => (true, true, true),
+            K::StoreOverflow | K::Evicted | K::ClockSetBack => (true, true, false),
+            K::InputUnreadable | K::SavedIncomplete => (true, true, true),
             K::HiddenFrames
             | K::PacketMalformed
             | K::PacketTruncated

@@ -52,3 +52,6 @@ pub use model::{
 };
 pub use orient::{Method, Orientation, orient};
 pub use tunnels::Tunnel;
+
+/// Part of a [`Tunnel`]: what looks at flows has no need to look at packets.
+pub use crate::packet::Encapsulation;

@@ -31,3 +31,6 @@ pub use partial::{Partial, Place};
 pub use rest::{Keep, Rest, Ttl};
 pub use run::{Input, Options, collect, observe, observe_within};
 pub use saved::{Saved, schema as saved_schema};
+
+/// Part of an [`InputSummary`]: what judges observations has no need to look at captures.
+pub use crate::capture::CapturedHost;

@@ -8,6 +8,7 @@ mod asked;
 mod assemble;
 mod broken;
 mod classify;
+mod cut;
 mod disagree;
 mod draft;
 mod expand;

@@ -9,8 +9,8 @@ use hashbrown::HashSet;
 use super::PointSeen;
 use super::who::Who;
 use crate::base::{Proto, Time};
-use crate::capture::CapturedHost;
 use crate::flow::{Flow, FlowKey, Side};
+use crate::observe::CapturedHost;
 use crate::observe::{Keep, Observation};
 use crate::site::{HostId, Place, PointDecl, Site};
 

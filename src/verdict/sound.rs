@@ -11,7 +11,7 @@ use crate::base::{Known, Problem, Span, Time};
 use crate::flow::Side;
 use crate::observe::InputSummary;
 use crate::report::Cause;
-use crate::site::{HostId, Site, hides_nothing};
+use crate::site::{HostId, Site, Window, hides_nothing};
 
 /// A hole between files longer than this counts as time not covered: rotation itself takes far less.
 const HOLE: Span = Span::from_secs(2);
@@ -162,10 +162,7 @@ impl Ground<'_, '_> {
         let doubt = |text: String| Some((Cause::Time, text));
         let Some((begin, end)) = p.span() else { return doubt(format!("nothing was captured at {}", p.name)) };
         if !self.site.windows.is_empty() {
-            let local = |w: &crate::site::Window| {
-                let ((from, early), (to, late)) = (self.places.local(i, w.from), self.places.local(i, w.to));
-                (from.minus(Span::from_nanos(early)), to.plus(Span::from_nanos(late)))
-            };
+            let local = |w: &Window| local_window(self.places, i, w);
             let damaged = |w| {
                 let (from, to) = local(w);
                 damaged_before(p, from, to)
@@ -173,7 +170,7 @@ impl Ground<'_, '_> {
             if let Some(name) = self.site.windows.iter().find_map(damaged) {
                 return doubt(format!("{name} is damaged, and the rest of the window may lie after the damage"));
             }
-            let covered = |w: &crate::site::Window| {
+            let covered = |w: &Window| {
                 let (from, to) = local(w);
                 begin <= from && to <= end && !has_hole(p, from, to)
             };
@@ -248,16 +245,28 @@ fn loss(p: &PointView<'_>, least: u64) -> Option<Doubt> {
     })
 }
 
-/// An input whose damage hides part of a stretch: from its last readable frame on to where the next input begins, which in a
-/// series of files takes over; files side by side (one per interface) do not.
+/// A window by the clock of a point, as wide as the doubt about that clock makes it.
+pub(super) fn local_window(places: &Places, point: usize, w: &Window) -> (Time, Time) {
+    let ((from, early), (to, late)) = (places.local(point, w.from), places.local(point, w.to));
+    (from.minus(Span::from_nanos(early)), to.plus(Span::from_nanos(late)))
+}
+
+/// An input whose damage hides part of a stretch.
 fn damaged_before<'p>(p: &'p PointView<'_>, from: Time, to: Time) -> Option<&'p str> {
-    let inputs = &p.observation.inputs;
-    let hides = |i: &&InputSummary| {
-        let Some(last) = i.last.filter(|_| i.damaged_at.is_some()) else { return false };
-        let next = inputs.iter().filter(|o| o.input != i.input).filter_map(|o| o.first).filter(|&f| f >= last).min();
-        last < to && next.is_none_or(|next| next > from && next.since(last) > HOLE)
-    };
-    inputs.iter().find(hides).map(|i| i.name.as_str())
+    p.observation.inputs.iter().find(|i| hides(p, i, from, to)).map(|i| i.name.as_str())
+}
+
+/// Whether an input's damage hides part of a stretch: from its last readable frame on to where the next input begins, which in
+/// a series of files takes over; files side by side (one per interface) do not. One of which no frame could be read may have
+/// held any time.
+pub(super) fn hides(p: &PointView<'_>, i: &InputSummary, from: Time, to: Time) -> bool {
+    if i.damaged_at.is_none() {
+        return false;
+    }
+    let Some(last) = i.last else { return true };
+    let others = p.observation.inputs.iter().filter(|o| o.input != i.input);
+    let next = others.filter_map(|o| o.first).filter(|&f| f >= last).min();
+    last < to && next.is_none_or(|next| next > from && next.since(last) > HOLE)
 }
 
 fn has_hole(p: &PointView<'_>, from: Time, to: Time) -> bool {

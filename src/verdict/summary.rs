@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::broken;
+use super::cut;
 use super::hidden;
 use super::judged::{Judged, rule_of};
 use super::points::PointView;
@@ -143,7 +144,8 @@ const fn kind_words(kind: Option<UnexpectedKind>) -> &'static str {
 
 /// Why the verdict cannot be a pass although nothing failed.
 fn doubts(j: &Judged<'_, '_>) -> Vec<String> {
-    let mut out = Vec::new();
+    // A row that stays open may be open because of this, so it comes first.
+    let mut out = cut::ends_early(j);
     if j.site.hosts.iter().all(|h| h.roles.is_empty()) && j.site.role_nets.is_empty() {
         out.push("the site gives no host a role: nothing can be judged before [roles] is filled in".to_owned());
     } else if !j.restore_seen() {
@@ -157,7 +159,9 @@ fn doubts(j: &Judged<'_, '_>) -> Vec<String> {
         out.push(format!("{} {}: {}", rule.id, port.service, super::requirement::requirement(j, s).reason));
     }
     out.extend(open_rows(j));
-    for p in j.points.iter().flat_map(|p| &p.observation.problems).filter(|p| p.kind.forbids().pass) {
+    for p in
+        j.points.iter().flat_map(|p| &p.observation.problems).filter(|p| p.kind.forbids().pass && !cut::tells(p.kind))
+    {
         out.push(format!("an input {}: {}", p.kind.words(), p.detail));
     }
     out
@@ -210,6 +214,13 @@ pub(super) fn headline(j: &Judged<'_, '_>, verdict: Verdict, scope: &Scope) -> S
     }
     if !j.points.is_empty() && hidden::only_hidden(j).len() == j.points.len() {
         text.push_str(", practically only encapsulation that hides its contents was captured");
+    }
+    let inputs: usize = j.points.iter().map(|p| p.observation.inputs.len()).sum();
+    match (cut::ends_early(j).len(), inputs) {
+        (0, _) => {}
+        (_, 1) => text.push_str(", the capture ends early"),
+        (1, _) => text.push_str(", a capture ends early"),
+        (n, _) => text.push_str(&format!(", {n} captures end early")),
     }
     text
 }

@@ -5,9 +5,9 @@ use serde::Serialize;
 
 use crate::app::{AppFacts, MapperAnswer, RefusalStep};
 use crate::base::{Proto, Stamp, Time, WireText};
+use crate::flow::Encapsulation;
 use crate::flow::{Break, FlowId};
 use crate::matrix::Role;
-use crate::packet::Encapsulation;
 
 /// What the matrix says of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
