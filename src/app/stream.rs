@@ -182,6 +182,15 @@ impl Stream {
 
     /// Puts bytes where there are none yet.
     fn fill(&mut self, offset: i64, bytes: &[u8], at: Stamp) {
+        // In order, which most bytes are: they lie behind everything that is there.
+        if let Some(last) = self.pieces.last_mut()
+            && offset == last.end()
+            && end_of(offset, bytes) <= self.hi
+            && !bytes.is_empty()
+        {
+            last.extend(bytes, at);
+            return;
+        }
         let (bytes, mut from) = self.inside(offset, bytes);
         let start = from;
         let end = end_of(from, bytes);

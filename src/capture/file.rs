@@ -216,7 +216,7 @@ impl CaptureFile {
     }
 
     /// The same input, of which the very bytes that are read are digested: [`super::InputMeta::sha256`]. It is then read in
-    /// order by one thread, which hands its buffers to another.
+    /// order by one thread, whose buffers go to one that digests and one that decodes.
     #[must_use]
     pub fn hashed(self) -> Self {
         Self { hashed: true, ..self }

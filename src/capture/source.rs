@@ -1,6 +1,7 @@
 //! Where bytes come from before they are looked at: files read in order, streams of which the first bytes were looked at,
 //! and threads that digest what they hand on or decompress ahead.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Cursor, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -141,44 +142,54 @@ impl Read for Recorder {
     }
 }
 
+/// A buffer as it was read; who has read and who digests it hold it together.
+type Buffer = Arc<Vec<u8>>;
+type Buffers = Receiver<io::Result<Buffer>>;
+
 /// The digest of a stream that is being read.
 pub(super) struct Digest {
     buffers: Buffers,
-    thread: JoinHandle<Option<String>>,
+    reading: JoinHandle<()>,
+    digesting: JoinHandle<Option<String>>,
 }
 
 impl Digest {
     /// Lower-case hex SHA-256 of the whole stream, of which the rest is read now. `None` where it could not be read to its end.
     pub(super) fn finish(self) -> Option<String> {
         while self.buffers.recv().is_ok() {}
-        self.thread.join().ok().flatten()
+        self.reading.join().ok()?;
+        self.digesting.join().ok().flatten()
     }
 }
 
-/// Buffers as the digesting thread read them.
+/// Buffers as they were read.
 struct Relayed {
     buffers: Buffers,
-    held: Cursor<Vec<u8>>,
+    held: Buffer,
+    at: usize,
 }
 
 impl Read for Relayed {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         loop {
-            let n = self.held.read(buf)?;
+            let n = self.held.get(self.at..).unwrap_or_default().read(buf)?;
+            self.at += n;
             if n > 0 || buf.is_empty() {
                 return Ok(n);
             }
             // A closed channel is the end of the stream.
             let Ok(next) = self.buffers.recv() else { return Ok(0) };
-            self.held = Cursor::new(next?);
+            (self.held, self.at) = (next?, 0);
         }
     }
 }
 
-/// Reads a stream in a thread of its own, which digests the very buffers that it hands on.
+/// Reads a stream in a thread of its own, while another digests the very buffers that are handed on.
 pub(super) fn digested(stream: Stream) -> io::Result<(Stream, Digest)> {
-    let (relayed, buffers, thread) = relayed(stream, Some(Sha256::new()))?;
-    Ok((relayed, Digest { buffers, thread }))
+    let (send, buffers) = bounded(IN_FLIGHT);
+    let digesting = thread::Builder::new().spawn(move || digest(&buffers))?;
+    let (relayed, buffers, reading) = relayed(stream, Some(send))?;
+    Ok((relayed, Digest { buffers, reading, digesting }))
 }
 
 /// Reads a stream in a thread of its own: what is costly to read is read while what came before is looked at.
@@ -187,24 +198,44 @@ pub(super) fn ahead(stream: Stream) -> io::Result<Stream> {
     relayed(stream, None).map(|(relayed, ..)| relayed)
 }
 
-type Buffers = Receiver<io::Result<Vec<u8>>>;
+/// What the digesting thread is sent: a buffer, or nothing once the stream was read to its end.
+type Part = Option<Buffer>;
 
-fn relayed(stream: Stream, sha: Option<Sha256>) -> io::Result<(Stream, Buffers, JoinHandle<Option<String>>)> {
+fn digest(buffers: &Receiver<Part>) -> Option<String> {
+    let mut sha = Sha256::new();
+    // Where the channel closes before its end was told, the stream could not be read to its own.
+    while let Some(buffer) = buffers.recv().ok()? {
+        sha.update(buffer.as_slice());
+    }
+    Some(hex(&sha.finalize()))
+}
+
+fn relayed(stream: Stream, digest: Option<Sender<Part>>) -> io::Result<(Stream, Buffers, JoinHandle<()>)> {
     let (send, buffers) = bounded(IN_FLIGHT);
-    let thread = thread::Builder::new().spawn(move || relay(stream, sha, &send))?;
-    let relayed = Relayed { buffers: buffers.clone(), held: Cursor::default() };
+    let thread = thread::Builder::new().spawn(move || {
+        // Where nobody listens the reader was dropped before it was finished.
+        let _dropped = relay(stream, digest.as_ref(), &send);
+    })?;
+    let relayed = Relayed { buffers: buffers.clone(), held: Buffer::default(), at: 0 };
     Ok((Box::new(relayed), buffers, thread))
 }
 
-fn relay(mut stream: Stream, mut sha: Option<Sha256>, buffers: &Sender<io::Result<Vec<u8>>>) -> Option<String> {
+/// `None` where nobody listens any more.
+fn relay(mut stream: Stream, digest: Option<&Sender<Part>>, buffers: &Sender<io::Result<Buffer>>) -> Option<()> {
+    let tell = |part: Part| digest.map_or(Some(()), |d| d.send(part).ok());
+    // Those that were sent, the oldest first: once nobody holds one it is filled again.
+    let mut sent: VecDeque<Buffer> = VecDeque::new();
     loop {
-        let mut buffer = vec![0; CHUNK];
+        let free = sent.front().is_some_and(|b| Arc::strong_count(b) == 1);
+        let mut buffer = if free { sent.pop_front().and_then(Arc::into_inner) } else { None }.unwrap_or_default();
+        buffer.resize(CHUNK, 0);
         match stream.read(&mut buffer) {
-            Ok(0) => return sha.map(|sha| hex(&sha.finalize())),
+            Ok(0) => return tell(None),
             Ok(n) => {
                 buffer.truncate(n);
-                sha.iter_mut().for_each(|sha| sha.update(&buffer));
-                // Nobody listens: the reader was dropped before it was finished.
+                let buffer = Arc::new(buffer);
+                sent.push_back(Arc::clone(&buffer));
+                tell(Some(Arc::clone(&buffer)))?;
                 buffers.send(Ok(buffer)).ok()?;
             }
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}

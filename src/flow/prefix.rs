@@ -58,7 +58,7 @@ impl Prefix {
     /// Takes what is new of a segment at offset `off`, as long as there is room. `data` may be shorter than the segment's
     /// length on the wire.
     pub(crate) fn add(&mut self, off: i64, data: &[u8], wire: usize, at: Stamp, cap: usize) {
-        let mut room = cap.saturating_sub(self.used);
+        let mut room = self.room(cap);
         if room == 0 || wire == 0 {
             return;
         }
@@ -86,10 +86,43 @@ impl Prefix {
         taken.into_iter().for_each(|(lo, hi)| self.held.insert(lo, hi));
     }
 
+    /// Takes what is new of segments that follow each other, as [`Self::add`] would of one after the other. In order, which most
+    /// are, what is held is noted down once.
+    pub(crate) fn add_all<'a>(&mut self, all: impl Iterator<Item = (i64, &'a [u8], usize, Stamp)>, cap: usize) {
+        let mut fresh: Option<(i64, i64)> = None;
+        for (off, data, wire, at) in all {
+            let room = self.room(cap);
+            if room == 0 {
+                break;
+            }
+            let follows = match fresh {
+                Some((_, end)) => off == end,
+                None => self.held.highest().is_none_or(|highest| off >= highest),
+            };
+            if follows {
+                let wire = wire.min(room);
+                self.take(off, data.get(..wire).unwrap_or(data), wire, at);
+                fresh = Some((fresh.map_or(off, |f| f.0), off.saturating_add_unsigned(wire as u64)));
+            } else {
+                fresh.take().into_iter().for_each(|(lo, hi)| self.held.insert(lo, hi));
+                self.add(off, data, wire, at, cap);
+            }
+        }
+        fresh.into_iter().for_each(|(lo, hi)| self.held.insert(lo, hi));
+    }
+
+    #[inline]
     fn take(&mut self, off: i64, part: &[u8], wire: usize, at: Stamp) {
+        if wire == 0 {
+            return;
+        }
         self.used += wire;
         self.bytes.extend_from_slice(part);
         let Stamp { time, at: FrameRef { input, frame } } = at;
+        if let (Ok(len), Ok(wire)) = (u16::try_from(part.len()), u16::try_from(wire)) {
+            self.runs.push(Run { off, time, frame, input, len, wire });
+            return;
+        }
         let mut before = 0;
         while before < wire {
             let step = (wire - before).min(Run::MOST);
@@ -133,11 +166,12 @@ impl Prefix {
         }
         self.openings.append(&later.openings, by);
         let mut at = 0;
-        for r in &later.runs {
+        let runs = later.runs.iter().map(|r| {
             let data = later.bytes.get(at..at + r.len()).unwrap_or(&[]);
             at += r.len();
-            self.add(r.off.saturating_add(by), data, usize::from(r.wire), r.at(), cap);
-        }
+            (r.off.saturating_add(by), data, usize::from(r.wire), r.at())
+        });
+        self.add_all(runs, cap);
     }
 
     /// Offset, bytes and stamp of each run, in order of arrival.

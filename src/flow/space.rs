@@ -295,11 +295,12 @@ impl Space {
         self.prefix.reserve(runs, bytes);
     }
 
-    /// Keeps payload of a plain packet that begins `pending` bytes behind the end of what was covered; whether more is wanted.
-    pub(crate) fn keep(&mut self, pending: u32, data: &[u8], wire: u32, at: Stamp, cap: usize) -> bool {
-        let off = self.covered.highest().unwrap_or(0).saturating_add(i64::from(pending));
-        self.prefix.add(off, data, wire as usize, at, cap);
-        self.prefix.room(cap) > 0
+    /// Keeps payload of plain packets: each with how many bytes behind the end of what was covered it begins, what was captured
+    /// of it, and its length on the wire.
+    pub(crate) fn keep<'a>(&mut self, all: impl Iterator<Item = (u32, &'a [u8], u32, Stamp)>, cap: usize) {
+        let edge = self.covered.highest().unwrap_or(0);
+        let off = |pending: u32| edge.saturating_add(i64::from(pending));
+        self.prefix.add_all(all.map(|(pending, data, wire, at)| (off(pending), data, wire as usize, at)), cap);
     }
 
     /// Takes in what a later piece left behind, before anything else of it is.

@@ -118,12 +118,14 @@ impl Firsts {
             let mut next = want.oldest;
             let Some(space) = body.spaces.as_deref_mut().filter(|_| next > 0).map(|s| side.of_mut(s)) else { continue };
             space.make_room(want.runs as usize, want.bytes as usize);
-            while let Some(run) = (next as usize).checked_sub(1).and_then(|n| runs.get(n)) {
+            let all = std::iter::from_fn(|| {
+                let run = runs.get((next as usize).checked_sub(1)?)?;
+                next = run.next;
                 let data = bytes.get(run.from as usize..(run.from + run.len) as usize).unwrap_or(&[]);
                 let at = Stamp { time: run.time, at: FrameRef { input, frame: u64::from(run.frame) } };
-                space.keep(run.pending, data, run.wire, at, cap);
-                next = run.next;
-            }
+                Some((run.pending, data, run.wire, at))
+            });
+            space.keep(all, cap);
         }
     }
 
