@@ -66,6 +66,11 @@ pub(super) fn how(threads: Option<NonZeroUsize>, hash: bool) -> How {
 }
 
 impl How {
+    /// Threads that read.
+    pub(super) const fn threads(&self) -> usize {
+        self.options.threads
+    }
+
     /// The same, within so much memory, for what is saved and not finished.
     pub(super) fn for_saving(mut self, memory: &Memory) -> Self {
         self.limits = memory.limits(None).keeping(Keep::none());

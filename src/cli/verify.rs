@@ -113,9 +113,10 @@ impl Config {
             }
             None => places::check(&args.at)?,
         }
+        let reading = reading::how(args.threads, args.hash).within(&args.memory, site.as_ref(), groups.len());
         Ok(Self {
-            reading: reading::how(args.threads, args.hash).within(&args.memory, site.as_ref(), groups.len()),
-            options: Options { scope: args.scope, strict: args.strict, run_at: run_at()? },
+            options: Options { scope: args.scope, strict: args.strict, run_at: run_at()?, threads: reading.threads() },
+            reading,
             format: args.format,
             style: output::style(args.color, args.verbose),
             matrix,

@@ -17,9 +17,9 @@ use super::settle::{Settled, Settler, named_ports};
 use super::sound::{Ground, unseen_bytes};
 use super::summary;
 use super::who::Who;
-use super::{Case, disagree, exposure, mapper};
-use std::cell::OnceCell;
+use super::{Case, disagree, exposure, mapper, shares};
 use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
 
 use crate::base::{Known, PortSet, ProblemKind, Span, Time};
 use crate::matrix::RuleSet;
@@ -44,7 +44,8 @@ pub(super) fn judge(
     let rules = Rules::new(case.matrix, site, at);
     let points: Vec<PointView<'_>> = case.points.iter().map(|p| PointView::new(&who, p)).collect();
     let recall = memo.map(|m| m.recall(case, site, at));
-    let (seen, unrelated) = look(&who, &rules, (ports, at), &points, &places, recall);
+    let lenses = (ports, at, case.options.threads);
+    let (seen, unrelated) = look(&who, &rules, lenses, &points, &places, recall);
     let joined = Joined::new(&seen);
     let settled = settle(site, &rules, &points, (&places, &joined), &seen, inferred.is_some());
     let refused = disagree::refused(&seen);
@@ -69,7 +70,7 @@ pub(super) fn judge(
 fn look<'a>(
     who: &Who<'a>,
     rules: &Rules<'a>,
-    (ports, at): (&PortSet, Option<Time>),
+    (ports, at, threads): (&PortSet, Option<Time>, usize),
     points: &[PointView<'a>],
     places: &Places,
     mut recall: Option<Recall<'_>>,
@@ -77,19 +78,17 @@ fn look<'a>(
     let (mut seen, mut unrelated) = (Vec::new(), 0u64);
     let classifier = Classifier { site: who.site(), rules, at };
     for (index, point) in points.iter().enumerate() {
-        let pairs = OnceCell::new();
+        let pairs = OnceLock::new();
         unrelated += point.observation.rest.flows;
         let lens = Lens { who, classifier: &classifier, ports, point, index, pairs: &pairs, places };
-        for (i, flow) in point.observation.flows.iter().enumerate() {
-            let found = match &mut recall {
-                Some(recall) => recall.look(&lens, i, flow),
-                None => lens.look(i, flow),
-            };
-            match found {
-                Some(s) => seen.push(s),
-                None => unrelated += 1,
-            }
-        }
+        let flows = &point.observation.flows;
+        let found: Vec<Option<Seen<'a>>> = match &mut recall {
+            Some(recall) => flows.iter().enumerate().map(|(i, flow)| recall.look(&lens, i, flow)).collect(),
+            None => lens.all(threads),
+        };
+        let before = seen.len();
+        seen.extend(found.into_iter().flatten());
+        unrelated += (flows.len() - (seen.len() - before)) as u64;
     }
     // One order over all points: by time, then point, so that "first" and "later" mean what they say.
     seen.sort_by_key(|s| (s.began(), s.point, s.first().at));
@@ -173,7 +172,7 @@ fn report(j: &Judged<'_, '_>, inferred_roles: Vec<InferredRole>) -> Report {
         requirements: j.settled.iter().map(|s| requirement(j, s)).collect(),
         disagreements: disagree::disagreements(j),
         endpoint_mapper: mapper::story(j),
-        flows: j.seen.iter().filter(|s| s.class.class != Class::Unrelated).map(|s| s.record(|| record(j, s))).collect(),
+        flows: flows(j),
         classes: j.classes,
         coverage: exposure::coverage(j.rules, j.settled),
         exposure: exposure::exposure(j.rules, j.site, j.seen),
@@ -181,6 +180,12 @@ fn report(j: &Judged<'_, '_>, inferred_roles: Vec<InferredRole>) -> Report {
         limits: summary::limits(),
         scope,
     }
+}
+
+/// The flows that have to do with the restore's hosts.
+fn flows(j: &Judged<'_, '_>) -> Vec<Arc<FlowRecord>> {
+    let told: Vec<&Seen<'_>> = j.seen.iter().filter(|s| s.class.class != Class::Unrelated).collect();
+    shares::mapped(&told, j.case.options.threads, |_, s| s.record(|| record(j, s)))
 }
 
 fn matrix_used(j: &Judged<'_, '_>) -> MatrixUsed {

@@ -31,8 +31,10 @@ mod restores;
 mod rules;
 mod seen;
 mod settle;
+mod shares;
 mod sound;
 mod summary;
+mod unexpected;
 mod who;
 mod words;
 
@@ -64,6 +66,8 @@ pub struct Options {
     pub strict: bool,
     /// SOURCE_DATE_EPOCH, to be printed as the time of the run.
     pub run_at: Option<crate::base::Time>,
+    /// Threads that judge; 0 is 1. They change nothing in the report.
+    pub threads: usize,
 }
 
 /// Everything the judge looks at.

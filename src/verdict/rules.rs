@@ -111,6 +111,10 @@ impl<'a> Rules<'a> {
     ) -> (Vec<Hit>, Vec<Hit>) {
         let (mut on, mut off) = (Vec::new(), Vec::new());
         for (index, r) in self.list.iter().enumerate() {
+            // Most rules are about other ports, and that costs less to see than whom they are about.
+            if !r.rule.ports.iter().any(|p| covers(p, proto, port).is_some()) {
+                continue;
+            }
             let Some((named, allowed)) = self.peers(r, orig, resp) else { continue };
             for (p, rule_port) in r.rule.ports.iter().enumerate() {
                 let Some((fallback, width)) = covers(rule_port, proto, port) else { continue };

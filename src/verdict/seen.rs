@@ -1,6 +1,6 @@
 //! Flows as the judge sees them: oriented, with hosts and roles.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::ops::Deref;
@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use super::classify::{Classed, Classifier};
 use super::places::Places;
 use super::points::PointView;
+use super::shares;
 use super::who::{Peer, Who};
 use crate::base::{Known, PortSet, Proto, Span, Stamp, Time};
 use crate::flow::Outcome as Tried;
@@ -90,7 +91,7 @@ pub(super) struct Lens<'a, 'p> {
     pub(super) point: &'p PointView<'a>,
     pub(super) index: usize,
     /// Made where something asks for it.
-    pub(super) pairs: &'p OnceCell<PairIndex>,
+    pub(super) pairs: &'p OnceLock<PairIndex>,
     pub(super) places: &'p Places,
 }
 
@@ -117,6 +118,12 @@ impl<'a> Lens<'a, '_> {
         // Of an uncertain flow's two orientations the one that something explains; the first where both or neither are.
         let turned = self.classified(flow, Orientation { orig: direction.orig.other(), ..direction }, place);
         Some(if turned.explained() < first.explained() { turned } else { first })
+    }
+
+    /// Looks at all flows of the point.
+    pub(super) fn all(&self, threads: usize) -> Vec<Option<Seen<'a>>> {
+        let flows: &'a [Flow] = &self.point.observation.flows;
+        shares::mapped(flows, threads, |index, _| self.look(index, flows.get(index)?))
     }
 
     /// The flow of an index with what was worked out of it before.

@@ -1,7 +1,5 @@
 //! The verdict, its reasons, its scope, and what to know when reading it.
 
-use std::collections::BTreeMap;
-
 use super::broken;
 use super::cut;
 use super::hidden;
@@ -10,12 +8,11 @@ use super::points::PointView;
 use super::rules::expired;
 use super::seen::{Seen, Worked};
 use super::settle::Settled;
+use super::unexpected::unexpected;
 use super::words;
 use crate::flow::FlowId;
 use crate::matrix::Need;
-use crate::report::{
-    Cause, Class, Exception, ExceptionState, Outcome, Scope, ScopeMode, UnexpectedKind, Verdict, Warning,
-};
+use crate::report::{Cause, Class, Exception, ExceptionState, Outcome, Scope, ScopeMode, Verdict, Warning};
 use crate::site::{AllowPeer, Change, Site};
 
 /// The verdict and why, the most important first.
@@ -105,41 +102,9 @@ fn cause_words(cause: Cause) -> &'static str {
     }
 }
 
-/// Unexpected flows grouped by kind, pair and service, in the order of their first flows. One connection seen at several places
-/// is one flow.
-fn unexpected(j: &Judged<'_, '_>, fails: bool) -> Vec<(String, Vec<FlowId>)> {
-    let mut groups: Vec<(String, Vec<FlowId>)> = Vec::new();
-    let mut index = BTreeMap::<String, usize>::new();
-    for s in j.unexpected(fails) {
-        let line = format!("unexpected ({}): {}", kind_words(s.class.unexpected), ends(j, s));
-        let at = *index.entry(line.clone()).or_insert(groups.len());
-        if at == groups.len() {
-            groups.push((line, Vec::new()));
-        }
-        if let Some((_, ids)) = groups.get_mut(at) {
-            ids.push(s.id.clone());
-        }
-    }
-    for (line, ids) in groups.iter_mut().filter(|(_, ids)| ids.len() > 1) {
-        line.push_str(&format!(", {}", words::count(ids.len() as u64, "flow")));
-    }
-    groups
-}
-
 fn ends(j: &Judged<'_, '_>, s: &Seen<'_>) -> String {
     let (o, r) = (s.flow.point(s.direction.orig).addr, s.flow.point(s.direction.orig.other()).addr);
     format!("{} to {} {}/{}", words::addr(j.site, o), words::addr(j.site, r), s.flow.key.proto, s.port())
-}
-
-const fn kind_words(kind: Option<UnexpectedKind>) -> &'static str {
-    match kind {
-        Some(UnexpectedKind::NoRule) => "no rule allows it",
-        Some(UnexpectedKind::Reversed) => "allowed only in the other direction",
-        Some(UnexpectedKind::WrongProtocol) => "another protocol than the rule's",
-        Some(UnexpectedKind::ConditionOff) => "not in this operation or window",
-        Some(UnexpectedKind::UnknownPeer) => "peer without a role",
-        None => "",
-    }
 }
 
 /// Why the verdict cannot be a pass although nothing failed.

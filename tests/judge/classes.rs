@@ -165,3 +165,76 @@ fn a_clients_own_port_makes_nothing_reversed() {
     w.flow(Proto::Tcp, TARGET, 51_900, CONSOLE, 8081, 60.0).works(None);
     assert_eq!(flow(&w.judge(&site()), 8081).unexpected, Some(UnexpectedKind::NoRule));
 }
+
+fn unexpected(r: &portwitness::report::Report) -> Vec<&str> {
+    r.warnings.iter().filter(|w| w.kind == "unexpected").map(|w| w.text.as_str()).collect()
+}
+
+/// So many strangers try the target, one port each after the other.
+fn scanned(w: &mut World, strangers: u32, ports: u16) {
+    for n in 0..strangers {
+        let from = std::net::Ipv4Addr::from(0xc000_0200 + n).to_string();
+        for port in 0..ports {
+            // Many flows: the client port is no longer what their number is.
+            w.flow(Proto::Tcp, &from, 55_000, TARGET, 2_000 + port, 60.0 + f64::from(n) / 100.0).syns(&[0.0]);
+        }
+    }
+}
+
+#[test]
+fn a_few_strangers_are_told_one_by_one_and_many_in_one_line() {
+    let judged = |strangers, ports| {
+        let mut w = World::clean();
+        scanned(&mut w, strangers, ports);
+        w.judge(&site())
+    };
+    let r = judged(16, 1);
+    assert_eq!(unexpected(&r).len(), 16);
+    assert_eq!(unexpected(&r)[0], "unexpected (peer without a role): 192.0.2.0 to 10.77.1.20 tcp/2000");
+    let r = judged(17, 3);
+    assert_eq!(
+        unexpected(&r),
+        [
+            "unexpected (peer without a role): 192.0.2.0 and 16 more addresses to 10.77.1.20 tcp/2000, tcp/2001, tcp/2002, 51 flows"
+        ]
+    );
+    let all = r.warnings.iter().find(|w| w.kind == "unexpected").unwrap();
+    assert_eq!(all.flows.len(), 51, "each of them is named");
+    let r = judged(1, 40);
+    assert_eq!(
+        unexpected(&r),
+        ["unexpected (peer without a role): 192.0.2.0 to 10.77.1.20 tcp/2000 to tcp/2039 (40 ports), 40 flows"]
+    );
+    assert_eq!(r.verdict, Verdict::Pass, "what strangers try is a warning");
+}
+
+#[test]
+fn a_scan_between_roles_is_one_reason_to_fail() {
+    let mut w = World::clean();
+    for port in 2_000..2_040 {
+        w.flow(Proto::Tcp, REPO, 55_000, TARGET, port, 60.0).syns(&[0.0]);
+    }
+    let r = w.judge(&site());
+    assert_eq!(
+        r.reasons,
+        ["unexpected (no rule allows it): 10.77.0.13 to 10.77.1.20 tcp/2000 to tcp/2039 (40 ports), 40 flows"]
+    );
+    assert_eq!(r.verdict, Verdict::Fail);
+}
+
+#[test]
+fn any_number_of_threads_gives_the_same_report() {
+    let report = |threads| {
+        let mut w = World::clean();
+        scanned(&mut w, 3_000, 3);
+        let r = w.judge_with(&site(), &Options { threads, ..Options::default() });
+        let mut out = Vec::new();
+        portwitness::report::json::write_report(&r, &mut out).unwrap();
+        (out, r.flows.len())
+    };
+    let (one, flows) = report(1);
+    assert!(flows > 9_000);
+    for threads in [0, 2, 3, 4] {
+        assert!(report(threads).0 == one, "{threads} threads");
+    }
+}

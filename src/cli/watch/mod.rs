@@ -157,7 +157,7 @@ impl Config {
             stream(&captures, &at, site.as_mut())?
         };
         Ok(Self {
-            options: Options { scope: args.scope, strict: args.strict, run_at: verify::run_at()? },
+            options: Options { scope: args.scope, strict: args.strict, run_at: verify::run_at()?, threads: 1 },
             limits: args.memory.limits(site.as_ref()).shared(OTHER, FORMS),
             json: args.json,
             screen: !args.json && !args.plain && output::is_screen(),
