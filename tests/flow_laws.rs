@@ -177,3 +177,33 @@ fn a_syn_repeated_behind_a_cut_and_an_answer_is_still_the_same_run() {
         assert_eq!(in_pieces(&packets, &[cut], &[0]), whole, "cut before packet {cut}");
     }
 }
+
+/// SYNs that follow each other are looked up together: whatever comes between them, and however many there are, nothing shows of it.
+#[test]
+fn syns_in_a_row_are_as_syns_one_by_one() {
+    let mut packets = Vec::new();
+    let mut at = synth::S * 1_000_000;
+    for round in 0..3_u32 {
+        for n in 0..101_u16 {
+            at += synth::MS;
+            let (from, to) = ((1, 40_000 + n), (2, 445));
+            let isn = 7 * u32::from(n);
+            let data: &[u8] = if n % 31 == 5 { b"early" } else { b"" };
+            packets.push(Pk::tcp(at, from, to, synth::SYN, isn, 0, data));
+            // Some are answered at once, and the answer must find the attempt.
+            if n % 17 == 3 && round == 0 {
+                packets.push(Pk::tcp(at, to, from, synth::SYN | synth::ACK, 9, isn + 1, b""));
+                packets.push(Pk::tcp(at, from, to, synth::ACK, isn + 1, 10, b""));
+            }
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    // Ending in the middle of a row, and with it.
+    for len in [packets.len(), packets.len() - 5, 16, 17, 1] {
+        std::fs::write(dir.path().join("0"), pcap(&packets[..len])).unwrap();
+        for (threads, segment) in [(1, u64::MAX), (2, 900)] {
+            let (seen, expected) = (read(dir.path(), 1, threads, segment), observation(&packets[..len]));
+            assert_eq!((seen.flows, seen.problems), (expected.flows, expected.problems), "{len} packets");
+        }
+    }
+}

@@ -2,12 +2,14 @@
 //!
 //! Nothing here knows about captures, flows, roles or rules.
 
+mod fetch;
 mod known;
 mod net;
 mod problem;
 mod text;
 mod time;
 
+pub(crate) use fetch::fetch;
 pub use known::Known;
 pub use net::{AddrSet, PortRange, PortSet, Proto, Service};
 pub use problem::{Forbids, InputId, Problem, ProblemKind, Problems, RunError};

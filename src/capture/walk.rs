@@ -5,7 +5,6 @@
 
 use super::event::{Event, FrameSource as _};
 use super::frame::Frame;
-use super::mapped::fetch;
 use super::meta::{InputMeta, InterfaceMeta};
 use super::order::Order;
 use super::pcap;
@@ -13,7 +12,7 @@ use super::pcapng::{self, Interface, PacketHead, block};
 use super::reader::{KEPT, PACKET_DATA, Reader, max_frame};
 use super::segment::{Context, Format};
 use super::window::Window;
-use crate::base::{Problem, Span, Time};
+use crate::base::{Problem, Span, Time, fetch};
 
 /// Bytes fetched ahead of the record looked at: a dozen short ones.
 const AHEAD: usize = 1536;

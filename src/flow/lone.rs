@@ -3,7 +3,7 @@
 //! Scans and floods consist of nothing else, and there may be millions. A whole piece takes several allocations and most of a
 //! kilobyte; this lies in the store's own entry. Whatever does not fit into it makes a piece of it.
 
-use crate::base::{FrameRef, InputId, Stamp, Time};
+use crate::base::{FrameRef, InputId, Stamp, Time, fetch};
 use crate::packet::Tcp;
 
 use super::model::{Lane, Side};
@@ -79,6 +79,13 @@ impl Lone {
             *self = before;
         }
         fits
+    }
+
+    /// Has all of it fetched.
+    #[inline]
+    pub(crate) fn fetch(&self) {
+        fetch(&self.times, 0);
+        fetch(&self.frames, KEPT - 1);
     }
 
     fn push(&mut self, at: Stamp) -> bool {

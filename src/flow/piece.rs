@@ -4,7 +4,7 @@
 //! its body (all other packets): when everything is known, a SYN of an older instance goes back to that one, while the packets
 //! after it continue the newest. Appending looks only at the seam, so it is associative and a capture may be cut anywhere.
 
-use crate::base::{Proto, Span, Stamp, Time};
+use crate::base::{Proto, Span, Stamp, Time, fetch};
 use crate::capture::CountedSide;
 use crate::packet::{Tcp, Trail, Udp};
 
@@ -362,6 +362,15 @@ impl Pieces {
         match self {
             Self::Lone(lone) => Some(lone),
             Self::Many(_) => None,
+        }
+    }
+
+    /// Has fetched what another SYN would touch.
+    #[inline]
+    pub(crate) fn fetch(&self) {
+        match self {
+            Self::Lone(lone) => lone.fetch(),
+            Self::Many(many) => fetch(many, many.len().saturating_sub(1)),
         }
     }
 

@@ -95,7 +95,8 @@ impl Partial {
         };
         done.problems.into_iter().for_each(|p| problems.add(p));
         let (mut flows, (rest, moments)) = (done.flows, done.rest.finish());
-        flows.sort_unstable_by_key(|f| (f.first, f.key, f.ordinal));
+        // A flow is large: each is moved once.
+        flows.sort_by_cached_key(|f| (f.first, f.key, f.ordinal));
         attach(&mut flows, &mut problems, resolved);
         holes.sort_unstable();
         holes.dedup();
@@ -122,10 +123,16 @@ fn finish_store(store: Store, wanted: &BTreeSet<FlowKey>, asked: &[Time], thread
     let keep = store.limits().keep.clone();
     let held = |key: &FlowKey| wanted.contains(key) || keep.holds(key);
     let mut peers = Peers::default();
-    store.keys().filter(|key| held(key)).for_each(|key| peers.extend(key.ends.iter().map(|e| e.addr)));
+    let mut count = 0;
+    for key in store.keys().filter(|key| held(key)) {
+        count += 1;
+        peers.extend(key.ends.iter().map(|e| e.addr));
+    }
     let finishing = Finishing { wanted, peers: &peers, asked };
-    let work = |keys: Keys| {
+    let work = |keys: Keys, room: usize| {
         let mut done = Finished::default();
+        // Most tuples that are held are one flow.
+        done.flows.reserve(room);
         keys.into_iter().for_each(|(key, pieces)| finishing.tuple(key, pieces, held(&key), &mut done));
         done
     };
@@ -135,10 +142,10 @@ fn finish_store(store: Store, wanted: &BTreeSet<FlowKey>, asked: &[Time], thread
     let later: Vec<Keys> = (1..shares).rev().map(|n| keys.split_off((n * share).min(keys.len()))).collect();
     thread::scope(|scope| {
         let work = &work;
-        let others: Vec<_> = later.into_iter().map(|keys| scope.spawn(move || work(keys))).collect();
-        let mut all = work(keys);
-        others.into_iter().for_each(|o| all.merge(o.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))));
-        all
+        let others: Vec<_> = later.into_iter().map(|keys| scope.spawn(move || work(keys, count / shares))).collect();
+        let mut done = work(keys, count);
+        others.into_iter().for_each(|o| done.merge(o.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))));
+        done
     })
 }
 

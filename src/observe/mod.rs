@@ -6,6 +6,7 @@ mod firsts;
 mod groups;
 mod growing;
 mod host;
+mod index;
 mod limits;
 mod looks;
 mod model;
@@ -18,6 +19,7 @@ mod saved;
 mod sequence;
 mod shelf;
 mod store;
+mod taking;
 mod warm;
 mod workers;
 

@@ -242,6 +242,18 @@ impl Partial {
         };
         let (key, side) = key(p, proto, src_port, dst_port);
         let hash = self.store.hash(&key);
+        self.keyed(place, p, (key, side), hash);
+    }
+
+    /// The key of a TCP packet, and who sent it.
+    pub(super) fn flow_of_tcp(p: &Packet<'_>) -> (FlowKey, Side) {
+        let (src_port, dst_port) = if let Body::Tcp(t) = &p.body { (t.src_port, t.dst_port) } else { (0, 0) };
+        key(p, Proto::Tcp, src_port, dst_port)
+    }
+
+    /// Adds a packet to the flow of its key.
+    #[inline(always)]
+    pub(super) fn keyed(&mut self, place: Place, p: &Packet<'_>, (key, side): (FlowKey, Side), hash: u64) {
         self.repeats.add(place.at.at, Print::of(place, p, hash, side == Side::B));
         let seen = |payload| Seen {
             at: place.at,

@@ -4,14 +4,13 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use hashbrown::HashTable;
-
-use crate::base::{InputId, Proto, Stamp, Time};
+use crate::base::{InputId, Proto, Stamp, Time, fetch};
 use crate::flow::{
     Before, FlowKey, Look, Pair, Pair6, Pieces, Seeds, Shift, Side, Taken, Tuple, ports, prefix_cap, worth_a_record,
 };
 use crate::packet::{Addresses, Glance};
 
+use super::index::Index;
 use super::limits::Limits;
 use super::warm::{COLD, Warm};
 
@@ -31,7 +30,7 @@ struct Entry {
 pub(super) struct Store {
     seeds: Seeds,
     /// Numbers of entries. Never iterated: `entries` has the order of first sight.
-    index: HashTable<u32>,
+    index: Index,
     entries: Vec<Entry>,
     pieces: usize,
     warm: Warm,
@@ -54,7 +53,7 @@ impl Store {
     fn empty() -> Self {
         Self {
             seeds: Seeds::default(),
-            index: HashTable::new(),
+            index: Index::default(),
             entries: Vec::new(),
             pieces: 0,
             warm: Warm::default(),
@@ -284,16 +283,33 @@ impl Store {
     }
 
     fn find(&self, key: &FlowKey, hash: u64) -> Option<usize> {
-        let is = |&n: &u32| self.entries.get(n as usize).is_some_and(|e| e.key == *key);
-        self.index.find(hash, is).map(|&n| n as usize)
+        self.index.find(hash, |n| self.entries.get(n).is_some_and(|e| e.key == *key))
+    }
+
+    /// Has fetched what the first look for a key needs; its hash.
+    #[inline]
+    pub(super) fn ahead(&self, key: &FlowKey) -> u64 {
+        let hash = self.hash(key);
+        self.index.fetch(hash);
+        hash
+    }
+
+    /// Has fetched what a key's entry holds, once the first look is done.
+    #[inline]
+    pub(super) fn ahead_entry(&self, hash: u64) {
+        if let Some(entry) = self.index.guess(hash).and_then(|n| self.entries.get(n..)?.first()) {
+            fetch(std::slice::from_ref(&entry.key), 0);
+            fetch(std::slice::from_ref(&entry.changed), 0);
+            entry.pieces.fetch();
+        }
     }
 
     fn insert(&mut self, key: FlowKey, hash: u64, pieces: Pieces) -> usize {
         let Self { index, entries, seeds, .. } = self;
         let place = entries.len();
         entries.push(Entry { key, hot: COLD, changed: true, pieces });
-        let rehash = |&n: &u32| entries.get(n as usize).map_or(0, |e| seeds.key(&e.key));
-        index.insert_unique(hash, u32::try_from(place).unwrap_or(COLD), rehash);
+        let rehash = |n: usize| entries.get(n).map_or(0, |e| seeds.key(&e.key));
+        index.insert(hash, u32::try_from(place).unwrap_or(COLD - 1), rehash);
         place
     }
 
@@ -392,8 +408,8 @@ impl Store {
         let Self { index, entries, seeds, warm, .. } = self;
         index.clear();
         for (place, entry) in (0..).zip(&*entries) {
-            let rehash = |&n: &u32| entries.get(n as usize).map_or(0, |e| seeds.key(&e.key));
-            index.insert_unique(seeds.key(&entry.key), place, rehash);
+            let rehash = |n: usize| entries.get(n).map_or(0, |e| seeds.key(&e.key));
+            index.insert(seeds.key(&entry.key), place, rehash);
             if let Some(hot) = warm.records.get_mut(entry.hot as usize) {
                 hot.place = place;
             }

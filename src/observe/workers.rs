@@ -8,12 +8,13 @@ use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use crate::base::{Problem, Time};
-use crate::capture::{CaptureFile, Frame, InputMeta, Reader, SegmentReport, Sink, segment_len};
+use crate::base::Time;
+use crate::capture::{CaptureFile, InputMeta, Reader, SegmentReport, segment_len};
 
 use super::limits::Limits;
 use super::partial::Partial;
 use super::run::Options;
+use super::taking::Taking;
 
 /// One input, or a segment of it, as read.
 #[derive(Debug)]
@@ -35,25 +36,11 @@ impl Stretch {
     }
 }
 
-/// What frames are put into.
-struct Taking(Partial);
-
-impl Sink for Taking {
-    #[inline(always)]
-    fn frame(&mut self, frame: &Frame<'_>) {
-        self.0.frame(frame);
-    }
-
-    fn problem(&mut self, problem: Problem) {
-        self.0.problem(problem);
-    }
-}
-
 /// Reads a source to its end.
 pub(super) fn read(reader: &mut Reader, limits: &Limits) -> Stretch {
-    let mut taking = Taking(Partial::within(limits));
+    let mut taking = Taking::new(Partial::within(limits));
     let meta = reader.each(&mut taking);
-    let Taking(mut partial) = taking;
+    let mut partial = taking.end();
     partial.set_frames(meta.input, meta.packets);
     partial.settle();
     let span = meta.span;

@@ -135,6 +135,38 @@ impl Quick {
     }
 }
 
+impl Quick {
+    /// What [`super::decode`] makes of it, where it is a SYN that carries nothing.
+    #[inline]
+    pub(crate) fn syn(&self) -> Option<Packet<'static>> {
+        if self.flags != TcpFlags::SYN || self.payload_len > 0 {
+            return None;
+        }
+        let [a, b, c, d, e, f, g, h] = self.addresses.to_be_bytes();
+        let [src_high, src_low, dst_high, dst_low] = self.ports.to_be_bytes();
+        Some(Packet {
+            vlans: Vlans::NONE,
+            src: IpAddr::V4([a, b, c, d].into()),
+            dst: IpAddr::V4([e, f, g, h].into()),
+            ttl: self.ttl,
+            id: self.id,
+            ip_bytes: self.ip_bytes,
+            group: false,
+            body: Body::Tcp(Tcp {
+                src_port: u16::from_be_bytes([src_high, src_low]),
+                dst_port: u16::from_be_bytes([dst_high, dst_low]),
+                seq: self.seq,
+                ack: self.ack,
+                flags: TcpFlags(self.flags),
+                window: self.window,
+                payload: &[],
+                payload_len: 0,
+                first_fragment: None,
+            }),
+        })
+    }
+}
+
 /// The same as [`glance`], of fewer frames.
 #[inline(always)]
 pub(crate) fn quick(frame: &Frame<'_>) -> Option<Quick> {

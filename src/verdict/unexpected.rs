@@ -31,31 +31,24 @@ enum Line {
 /// Unexpected flows of the kinds that fail, or of the others: what to say, and which they are, in the order of their first flows. One
 /// connection seen at several places is one flow.
 pub(super) fn unexpected(j: &Judged<'_, '_>, fails: bool) -> Vec<(String, Vec<FlowId>)> {
-    let all: Vec<(Service, Option<Line>, &Seen<'_>)> =
-        j.unexpected(fails).filter_map(|s| Some((service(s)?, strangers(s), s))).collect();
-    let mut many: BTreeMap<Line, BTreeSet<IpAddr>> = BTreeMap::new();
+    let all: Vec<&Seen<'_>> = j.unexpected(fails).collect();
+    let mut peers: BTreeMap<Line, BTreeSet<IpAddr>> = BTreeMap::new();
+    for (line, stranger) in all.iter().filter_map(|s| strangers(s)) {
+        few(peers.entry(line).or_default(), stranger);
+    }
+    let many = |line: &Line| peers.get(line).is_some_and(|all| all.len() > TOLD);
+    let folded = |s: &Seen<'_>| strangers(s).map(|(line, _)| line).filter(many);
     let mut services: BTreeMap<Line, BTreeSet<(Proto, u16)>> = BTreeMap::new();
-    for ((kind, orig, resp, proto, port), strangers, _) in &all {
-        if let Some(line) = strangers {
-            let of = many.entry(*line).or_default();
-            if of.len() <= TOLD {
-                of.insert(if matches!(line, Line::To(..)) { *orig } else { *resp });
-            }
-        }
-        let of = services.entry(Line::Pair(*kind, *orig, *resp)).or_default();
-        if of.len() <= TOLD {
-            of.insert((*proto, *port));
-        }
+    for (kind, orig, resp, proto, port) in all.iter().filter(|s| folded(s).is_none()).filter_map(|s| service(s)) {
+        few(services.entry(Line::Pair(kind, orig, resp)).or_default(), (proto, port));
     }
     let mut lines: Vec<(Line, Vec<&Seen<'_>>)> = Vec::new();
     let mut places: BTreeMap<Line, usize> = BTreeMap::new();
-    for (service, strangers, s) in all {
+    for s in all {
+        let Some(service) = service(s) else { continue };
         let pair = Line::Pair(service.0, service.1, service.2);
-        let line = match strangers.filter(|line| many.get(line).is_some_and(|all| all.len() > TOLD)) {
-            Some(line) => line,
-            None if services.get(&pair).is_some_and(|all| all.len() > TOLD) => pair,
-            None => Line::Service(service),
-        };
+        let many = || services.get(&pair).is_some_and(|all| all.len() > TOLD);
+        let line = folded(s).unwrap_or_else(|| if many() { pair } else { Line::Service(service) });
         let place = *places.entry(line).or_insert(lines.len());
         match lines.get_mut(place) {
             Some((_, flows)) => flows.push(s),
@@ -73,10 +66,17 @@ fn service(s: &Seen<'_>) -> Option<Service> {
     Some((s.class.unexpected?, o, r, s.flow.key.proto, s.port()))
 }
 
-/// The line of all strangers that talk to the same host in the same direction.
-fn strangers(s: &Seen<'_>) -> Option<Line> {
+/// The line of all strangers that talk to the same host in the same direction, and which one it is.
+fn strangers(s: &Seen<'_>) -> Option<(Line, IpAddr)> {
     let (kind, orig, resp, ..) = service(s).filter(|s| s.0 == UnexpectedKind::UnknownPeer)?;
-    Some(if s.orig_roles.is_empty() { Line::To(kind, resp) } else { Line::From(kind, orig) })
+    Some(if s.orig_roles.is_empty() { (Line::To(kind, resp), orig) } else { (Line::From(kind, orig), resp) })
+}
+
+/// Adds to a set of which only matters whether it holds more than [`TOLD`].
+fn few<T: Ord>(set: &mut BTreeSet<T>, item: T) {
+    if set.len() <= TOLD {
+        set.insert(item);
+    }
 }
 
 fn told(j: &Judged<'_, '_>, line: Line, flows: &[&Seen<'_>]) -> String {

@@ -100,19 +100,6 @@ impl Drop for Mapped {
     }
 }
 
-/// Has bytes that will be needed soon fetched. Beyond the end it does nothing.
-#[inline(always)]
-pub(in super::super) fn fetch(bytes: &[u8], at: usize) {
-    #[cfg(target_arch = "x86_64")]
-    if let Some(byte) = bytes.get(at) {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: a hint about an address that can be read.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(byte).cast()) };
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = (bytes, at);
-}
-
 /// What the handler needs to know of a mapping. Statics, since a handler may neither lock nor allocate.
 struct Watch {
     taken: AtomicBool,

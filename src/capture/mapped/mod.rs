@@ -13,12 +13,12 @@
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
-pub(super) use linux::{Mapped, fetch};
+pub(super) use linux::Mapped;
 
 #[cfg(not(target_os = "linux"))]
 mod none;
 #[cfg(not(target_os = "linux"))]
-pub(super) use none::{Mapped, fetch};
+pub(super) use none::Mapped;
 
 #[cfg(test)]
 mod tests;

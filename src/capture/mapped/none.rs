@@ -20,6 +20,3 @@ impl Mapped {
         match self.0 {}
     }
 }
-
-/// Nothing to fetch ahead of.
-pub(in super::super) const fn fetch(_: &[u8], _: usize) {}
