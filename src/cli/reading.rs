@@ -66,7 +66,7 @@ pub(super) fn how(threads: Option<NonZeroUsize>, hash: bool) -> How {
 }
 
 impl How {
-    /// Threads that read.
+    /// How many threads.
     pub(super) const fn threads(&self) -> usize {
         self.options.threads
     }

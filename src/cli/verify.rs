@@ -54,7 +54,7 @@ pub(super) struct Args {
     /// Fail also for flows out of season and with unknown peers
     #[arg(long)]
     strict: bool,
-    /// Threads that read [default: one per processor]
+    /// Threads that read and judge [default: one per processor]
     #[arg(long, value_name = "N")]
     threads: Option<std::num::NonZeroUsize>,
     #[command(flatten)]

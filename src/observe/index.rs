@@ -5,8 +5,21 @@
 
 use crate::base::fetch;
 
-/// The half of a hash that a slot holds; below it is the number plus one, 0 in an empty slot.
-const TAG: u64 = !0 << 32;
+/// The half of a hash that a slot holds. What is below it is never 0 in a slot that is taken; here it is the number plus one.
+pub(super) const TAG: u64 = !0 << 32;
+
+/// Puts what belongs below the tag into the first empty slot from a hash's own on; there is one.
+pub(super) fn put(slots: &mut [u64], hash: u64, below: u64) {
+    let mask = slots.len().wrapping_sub(1);
+    let mut at = low(hash) & mask;
+    while let Some(slot) = slots.get_mut(at) {
+        if *slot == 0 {
+            *slot = hash & TAG | below;
+            return;
+        }
+        at = (at + 1) & mask;
+    }
+}
 
 /// The index. It may be rebuilt, and nothing is ever removed.
 #[derive(Clone, Debug, Default)]
@@ -37,23 +50,11 @@ impl Index {
             let more = (2 * self.slots.len()).max(64);
             let old = std::mem::replace(&mut self.slots, vec![0; more]);
             for slot in old.into_iter().filter(|s| *s != 0) {
-                self.take(rehash(low(slot & !TAG) - 1), slot & !TAG);
+                put(&mut self.slots, rehash(low(slot & !TAG) - 1), slot & !TAG);
             }
         }
-        self.take(hash, u64::from(number) + 1);
+        put(&mut self.slots, hash, u64::from(number) + 1);
         self.used += 1;
-    }
-
-    fn take(&mut self, hash: u64, number: u64) {
-        let mask = self.slots.len().wrapping_sub(1);
-        let mut at = low(hash) & mask;
-        while let Some(slot) = self.slots.get_mut(at) {
-            if *slot == 0 {
-                *slot = hash & TAG | number;
-                return;
-            }
-            at = (at + 1) & mask;
-        }
     }
 
     /// Forgets all numbers.
@@ -77,7 +78,7 @@ impl Index {
 
 #[expect(clippy::cast_possible_truncation, reason = "what of a hash chooses a slot, or a number below 2^32")]
 #[inline(always)]
-const fn low(n: u64) -> usize {
+pub(super) const fn low(n: u64) -> usize {
     n as usize
 }
 

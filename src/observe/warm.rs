@@ -4,11 +4,13 @@ use crate::base::InputId;
 use crate::flow::{Hot, Pair, Pair6, Seeds, Tuple};
 
 use super::firsts::Firsts;
+use super::index::{TAG, low, put};
 
 /// Hot records, each of an entry of the store, and an index over them.
 ///
-/// The index is open addressing over slots that hold half of a hash and a record's number. A flow has two, one for each
-/// direction, so that a packet is found by the bytes of its header as they lie: nothing is put in order first.
+/// The index is open addressing over slots that hold half of a hash, and a record's number plus one with the direction in the lowest
+/// bit. A flow has two, one for each direction, so that a packet is found by the bytes of its header as they lie: nothing is put in
+/// order first.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Warm {
     slots: Vec<u64>,
@@ -24,9 +26,6 @@ pub(super) struct Warm {
 
 /// Number of no record.
 pub(super) const COLD: u32 = u32::MAX;
-
-/// The half of a hash that a slot holds. Below it: the number of a record plus one, and in the lowest bit the direction.
-const TAG: u64 = 0xffff_ffff_0000_0000;
 
 impl Warm {
     /// One that stays empty.
@@ -93,25 +92,8 @@ impl Warm {
             Tuple::V4(pair) => [seeds.way(*pair), seeds.way(pair.turned())],
             Tuple::V6(pair) => [seeds.way_v6(pair), seeds.way_v6(&pair.turned())],
         };
-        self.take_slot(ways[0], number, false);
-        self.take_slot(ways[1], number, true);
+        let numbered = (u64::from(number) + 1) << 1;
+        put(&mut self.slots, ways[0], numbered);
+        put(&mut self.slots, ways[1], numbered | 1);
     }
-
-    fn take_slot(&mut self, hash: u64, number: u32, from_b: bool) {
-        let mask = self.slots.len().wrapping_sub(1);
-        let mut at = low(hash) & mask;
-        while let Some(slot) = self.slots.get_mut(at) {
-            if *slot == 0 {
-                *slot = hash & TAG | (u64::from(number) + 1) << 1 | u64::from(from_b);
-                return;
-            }
-            at = (at + 1) & mask;
-        }
-    }
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "what of a hash chooses a slot, or a number below 2^32")]
-#[inline(always)]
-const fn low(n: u64) -> usize {
-    n as usize
 }

@@ -43,13 +43,8 @@ mod tests {
         for len in [0, 1, 2, 3, 7, 8, 9, 100] {
             let items: Vec<usize> = (0..len).collect();
             for threads in [0, 1, 2, 3, 8, 200] {
-                assert!(
-                    mapped_of(&items, threads, 1, |n, item| (n, *item)).iter().eq(items
-                        .iter()
-                        .map(|n| (*n, *n))
-                        .collect::<Vec<_>>()
-                        .iter())
-                );
+                let out = mapped_of(&items, threads, 1, |n, item| (n, *item));
+                assert_eq!(out, items.iter().map(|n| (*n, *n)).collect::<Vec<_>>());
             }
         }
     }
