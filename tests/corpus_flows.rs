@@ -321,7 +321,7 @@ fn of_all_the_resets_and_repeats_in_the_corpus_nothing_but_the_known_is_a_broken
         let pairs = PairIndex::new(&seen);
         for flow in &seen.flows {
             let direction = orient(flow, &PortSet::none());
-            let told = attempt(flow, &direction, &pairs.context(&seen, flow, &direction, Known::Unknown));
+            let told = attempt(flow, &direction, &|| pairs.context(&seen, flow, &direction, Known::Unknown));
             resets += u64::from(told.outcome == Outcome::Established && flow.ends.iter().any(|e| e.rsts > 0));
             broken
                 .extend(after(flow, &direction, &told, &|t| seen.open_after(t)).map(|a| (name.clone(), a.what.name())));

@@ -68,7 +68,7 @@ fn outcomes(seen: &Observation) -> Vec<Outcome> {
     let pairs = PairIndex::new(seen);
     let of = |f| {
         let direction = orient(f, &PortSet::none());
-        attempt(f, &direction, &pairs.context(seen, f, &direction, Known::Unknown)).outcome
+        attempt(f, &direction, &|| pairs.context(seen, f, &direction, Known::Unknown)).outcome
     };
     seen.flows.iter().map(of).collect()
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 
+use foldhash::fast::RandomState;
+use hashbrown::HashSet;
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -209,28 +211,31 @@ impl PortSet {
 
 /// A set of addresses, opaque to the left side (eviction order, capture filters).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AddrSet(Vec<IpNet>);
+pub struct AddrSet {
+    addrs: HashSet<IpAddr, RandomState>,
+    nets: Vec<IpNet>,
+}
 
 impl AddrSet {
     /// No address.
-    pub const fn none() -> Self {
-        Self(Vec::new())
+    pub fn none() -> Self {
+        Self::default()
     }
     /// Adds one address.
     pub fn insert(&mut self, addr: IpAddr) {
-        self.0.push(IpNet::from(addr));
+        self.addrs.insert(addr);
     }
     /// Adds a block of addresses.
     pub fn insert_net(&mut self, net: IpNet) {
-        self.0.push(net);
+        self.nets.push(net);
     }
     /// Whether an address is inside.
     pub fn contains(&self, addr: IpAddr) -> bool {
-        self.0.iter().any(|n| n.contains(&addr))
+        self.addrs.contains(&addr) || self.nets.iter().any(|n| n.contains(&addr))
     }
     /// Whether nothing is in it.
-    pub const fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    pub fn is_empty(&self) -> bool {
+        self.addrs.is_empty() && self.nets.is_empty()
     }
 }
 

@@ -198,7 +198,7 @@ fn of_point(seen: &Observation) -> impl Iterator<Item = FlowRecord> {
     let pairs = PairIndex::new(seen);
     seen.flows.iter().map(move |f| {
         let direction = flow::orient(f, &PortSet::none());
-        let attempt = flow::attempt(f, &direction, &pairs.context(seen, f, &direction, Known::Unknown));
+        let attempt = flow::attempt(f, &direction, &|| pairs.context(seen, f, &direction, Known::Unknown));
         let state = flow::conn_state(f, direction.orig);
         let after = verdict::after(f, &direction, &attempt, &|t| seen.open_after(t));
         flow_record(f, flow::id(f), direction, &attempt, after.as_ref(), state, &seen.inputs)

@@ -1,6 +1,8 @@
 //! What became of an attempt to open a connection: the first outcome of the table that applies.
 
+use std::cell::LazyCell;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -39,21 +41,6 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Whether the rest of the capture has a say in it, or in how it is told. All others are in the flow itself, whatever the
-    /// context.
-    pub const fn rests_on_context(self) -> bool {
-        match self {
-            Self::Unanswered | Self::Undetermined | Self::Refused | Self::DroppedLocally => true,
-            Self::Established
-            | Self::Prohibited
-            | Self::Unreachable
-            | Self::HalfOpen
-            | Self::Withdrawn
-            | Self::Answered
-            | Self::Silent => false,
-        }
-    }
-
     /// As in reports.
     pub const fn name(self) -> &'static str {
         match self {
@@ -121,12 +108,6 @@ pub struct AttemptContext {
     pub resp_ttl: Option<(u8, u8)>,
 }
 
-impl AttemptContext {
-    /// Nothing is known of the capture: no silence is told.
-    pub const UNKNOWN: Self =
-        Self { open: Span::from_nanos(0), hole: false, return_path: false, errors_cut: false, resp_ttl: None };
-}
-
 /// What became of an attempt, and why that is said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
@@ -135,7 +116,7 @@ pub struct Attempt {
     /// Who made it fail.
     pub cause: Option<Cause>,
     /// In plain words.
-    pub reason: String,
+    pub reason: Arc<str>,
     /// When the attempt began.
     pub first: Stamp,
     /// The packet that decided; where silence did, the last SYN.
@@ -149,9 +130,9 @@ const DISTINCT: Span = Span::from_millis(200);
 /// Least time for an answer after the last SYN.
 const PATIENCE: Span = Span::from_secs(3);
 
-/// What became of a flow's attempt. Pure.
-pub fn attempt(flow: &Flow, direction: &Orientation, context: &AttemptContext) -> Attempt {
-    let look = Look { flow, orig: direction.orig, context };
+/// What became of a flow's attempt. Pure. `context` is asked, once, where the flow alone does not decide.
+pub fn attempt(flow: &Flow, direction: &Orientation, context: &dyn Fn() -> AttemptContext) -> Attempt {
+    let look = Look { flow, orig: direction.orig, context: LazyCell::new(context) };
     if flow.key.proto != Proto::Tcp {
         return look.datagrams();
     }
@@ -167,23 +148,36 @@ pub fn attempt(flow: &Flow, direction: &Orientation, context: &AttemptContext) -
 
 /// How long after its last SYN an originator may still wait for an answer: at least 3 s, and twice the last interval.
 pub fn patience(flow: &Flow, direction: &Orientation) -> Span {
-    Look { flow, orig: direction.orig, context: &AttemptContext::UNKNOWN }.patience().unwrap_or(PATIENCE)
+    runs(flow, direction.orig).filter_map(patience_after).last().unwrap_or(PATIENCE)
+}
+
+/// The SYNs of a side.
+fn runs(flow: &Flow, side: Side) -> impl Iterator<Item = &SynRun> {
+    flow.syns.iter().filter(move |r| r.from == side)
+}
+
+/// Time for an answer that must have passed after SYNs; `None` where none was repeated.
+fn patience_after(run: &SynRun) -> Option<Span> {
+    let apart = distinct(&run.stamps).map(|s| s.time);
+    let last = apart.fold((None, None), |(_, before), t| (before, Some(t)));
+    let (before, last) = (last.0?, last.1?);
+    Some(PATIENCE.max(last.since(before).times(2)))
 }
 
 struct Look<'a> {
     flow: &'a Flow,
     orig: Side,
-    context: &'a AttemptContext,
+    context: LazyCell<AttemptContext, &'a dyn Fn() -> AttemptContext>,
 }
 
 impl Look<'_> {
-    fn result(&self, outcome: Outcome, reason: String, decided: Option<Stamp>) -> Attempt {
+    fn result(&self, outcome: Outcome, reason: impl Into<Arc<str>>, decided: Option<Stamp>) -> Attempt {
         let first = self.runs().filter_map(|r| r.stamps.first()).min().copied().unwrap_or(self.flow.first);
-        Attempt { outcome, cause: None, reason, first, decided, warnings: Vec::new() }
+        Attempt { outcome, cause: None, reason: reason.into(), first, decided, warnings: Vec::new() }
     }
 
     fn runs(&self) -> impl Iterator<Item = &SynRun> {
-        self.flow.syns.iter().filter(|r| r.from == self.orig)
+        runs(self.flow, self.orig)
     }
 
     fn resp(&self) -> Side {
@@ -286,7 +280,7 @@ impl Look<'_> {
         self.runs().next()?;
         let answers: Vec<Stamp> = self.flow.end(self.resp()).syn_ack_seen.iter().map(|s| s.at).collect();
         let last = *answers.last()?;
-        let again = |stamps: &[Stamp]| distinct(stamps).len() > 1;
+        let again = |stamps: &[Stamp]| distinct(stamps).nth(1).is_some();
         if !again(&answers) && !self.runs().any(|r| again(&r.stamps)) {
             return None;
         }
@@ -303,11 +297,7 @@ impl Look<'_> {
 
     /// Time for an answer that must have passed after the last SYN; `None` where no SYN was repeated.
     fn patience(&self) -> Option<Span> {
-        let intervals = self.runs().filter_map(|r| match distinct(&r.stamps).as_slice() {
-            [.., a, b] => Some(b.time.since(a.time)),
-            _ => None,
-        });
-        intervals.last().map(|i| PATIENCE.max(i.times(2)))
+        self.runs().filter_map(patience_after).last()
     }
 
     fn nothing_back(&self) -> bool {
@@ -316,8 +306,11 @@ impl Look<'_> {
     }
 
     fn unanswered(&self) -> Option<Attempt> {
-        let patient = self.context.open >= self.patience()?;
-        if !self.nothing_back() || !patient || !self.context.return_path || self.context.errors_cut {
+        let patience = self.patience()?;
+        if !self.nothing_back() {
+            return None;
+        }
+        if self.context.open < patience || !self.context.return_path || self.context.errors_cut {
             return None;
         }
         let count: u64 = self.runs().map(|r| r.count).sum();
@@ -387,14 +380,14 @@ const fn meaning(e: &IcmpError) -> Option<Outcome> {
 }
 
 /// Stamps at least [`DISTINCT`] apart, greedily from the first.
-fn distinct(stamps: &[Stamp]) -> Vec<Stamp> {
-    let mut apart: Vec<Stamp> = Vec::new();
-    for &s in stamps {
-        if apart.last().is_none_or(|last| s.time.since(last.time) >= DISTINCT) {
-            apart.push(s);
-        }
-    }
-    apart
+fn distinct(stamps: &[Stamp]) -> impl Iterator<Item = Stamp> {
+    let mut last: Option<Stamp> = None;
+    let apart = move |s: &Stamp| {
+        let apart = last.is_none_or(|last| s.time.since(last.time) >= DISTINCT);
+        last = if apart { Some(*s) } else { last };
+        apart
+    };
+    stamps.iter().copied().filter(apart)
 }
 
 fn seconds(span: Span) -> String {

@@ -10,7 +10,7 @@ use super::model::{Flow, FlowId, FlowKey};
 
 /// The flow's name: its Community ID and the ordinal of the instance.
 pub fn id(flow: &Flow) -> FlowId {
-    FlowId(format!("{}.{}", community_id(&flow.key), flow.ordinal))
+    FlowId(format!("{}.{}", community_id(&flow.key), flow.ordinal).into())
 }
 
 /// Community ID version 1 with seed 0 (corelight/community-id-spec).

@@ -1,6 +1,7 @@
 //! Flows as stored: canonical ends and the facts of each end. Who originated is not a fact; see [`crate::flow::orient`].
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -335,7 +336,7 @@ pub struct Flow {
     /// SYN with a new sequence number right after a RST, or where both opened at once.
     pub syns: Vec<SynRun>,
     /// Facts per end, in the order of `key.ends`.
-    pub ends: [End; 2],
+    pub ends: Box<[End; 2]>,
     /// ICMP errors about it, the first few distinct ones.
     pub icmp: Vec<IcmpError>,
     /// Sent to a group or to all.
@@ -352,15 +353,12 @@ pub struct Flow {
 /// A stable name of a flow: Community ID v1 (seed 0), ".", ordinal.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
-pub struct FlowId(pub String);
+pub struct FlowId(pub Arc<str>);
 
 impl Flow {
     /// Facts of a side.
-    pub const fn end(&self, side: Side) -> &End {
-        match side {
-            Side::A => &self.ends[0],
-            Side::B => &self.ends[1],
-        }
+    pub fn end(&self, side: Side) -> &End {
+        side.of(&self.ends)
     }
     /// Address and port of a side.
     pub const fn point(&self, side: Side) -> EndPoint {

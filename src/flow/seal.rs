@@ -46,10 +46,10 @@ pub(crate) fn seal(key: FlowKey, instance: Instance) -> Option<Flow> {
             );
         }
     }
-    let mut ends = [Side::A, Side::B].map(|side| {
+    let mut ends = Box::new([Side::A, Side::B].map(|side| {
         let space = spaces.as_ref().map(|s| side.of(s));
         end(&instance, side, side.of(&sums), space, *side.of(&starts))
-    });
+    }));
     if let Some(spaces) = &spaces {
         for side in [Side::A, Side::B] {
             let in_flight = in_flight(side.of(&ends), side, spaces, &starts);
@@ -99,7 +99,7 @@ pub(crate) fn unseen(key: FlowKey, run: SynRun, (first, last): (Stamp, Stamp)) -
         first,
         last,
         group: false,
-        ends: [End::new(), End::new()],
+        ends: Box::new([End::new(), End::new()]),
         icmp: Vec::new(),
         evidence: Evidence::none(),
         silences: Vec::new(),

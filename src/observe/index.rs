@@ -1,7 +1,8 @@
 //! Numbers of entries by the hash of their keys.
 //!
 //! Open addressing over slots that hold half of a hash and a number: a look touches one line of it, almost never a wrong entry, and
-//! both can be fetched before they are needed. Where there are millions of keys, that is what a packet of one costs.
+//! both can be fetched before they are needed. Where there are millions of keys, that is what a packet of one costs. The half that is
+//! held is the one that chooses the slot, so that the index grows without a look at any key.
 
 use crate::base::fetch;
 
@@ -11,7 +12,7 @@ pub(super) const TAG: u64 = !0 << 32;
 /// Puts what belongs below the tag into the first empty slot from a hash's own on; there is one.
 pub(super) fn put(slots: &mut [u64], hash: u64, below: u64) {
     let mask = slots.len().wrapping_sub(1);
-    let mut at = low(hash) & mask;
+    let mut at = home(hash) & mask;
     while let Some(slot) = slots.get_mut(at) {
         if *slot == 0 {
             *slot = hash & TAG | below;
@@ -33,7 +34,7 @@ impl Index {
     #[inline]
     pub(super) fn find(&self, hash: u64, is: impl Fn(usize) -> bool) -> Option<usize> {
         let mask = self.slots.len().wrapping_sub(1);
-        let mut at = low(hash) & mask;
+        let mut at = home(hash) & mask;
         loop {
             let slot = *self.slots.get(at).filter(|s| **s != 0)?;
             let number = low(slot & !TAG) - 1;
@@ -44,13 +45,13 @@ impl Index {
         }
     }
 
-    /// Adds a number, less than 2^32 - 1; `rehash` says the hash of each that was added before.
-    pub(super) fn insert(&mut self, hash: u64, number: u32, rehash: impl Fn(usize) -> u64) {
+    /// Adds a number, less than 2^32 - 1.
+    pub(super) fn insert(&mut self, hash: u64, number: u32) {
         if 4 * (self.used + 1) > 3 * self.slots.len() {
             let more = (2 * self.slots.len()).max(64);
             let old = std::mem::replace(&mut self.slots, vec![0; more]);
             for slot in old.into_iter().filter(|s| *s != 0) {
-                put(&mut self.slots, rehash(low(slot & !TAG) - 1), slot & !TAG);
+                put(&mut self.slots, slot, slot & !TAG);
             }
         }
         put(&mut self.slots, hash, u64::from(number) + 1);
@@ -66,7 +67,7 @@ impl Index {
     /// Has the slot of a hash fetched.
     #[inline]
     pub(super) fn fetch(&self, hash: u64) {
-        fetch(&self.slots, low(hash) & self.slots.len().wrapping_sub(1));
+        fetch(&self.slots, home(hash) & self.slots.len().wrapping_sub(1));
     }
 
     /// The number that a hash most likely leads to.
@@ -76,7 +77,13 @@ impl Index {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "what of a hash chooses a slot, or a number below 2^32")]
+/// Where the slots for a hash begin, before the mask.
+#[inline(always)]
+pub(super) const fn home(hash: u64) -> usize {
+    low(hash >> 32)
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "numbers below 2^32")]
 #[inline(always)]
 pub(super) const fn low(n: u64) -> usize {
     n as usize
@@ -89,11 +96,11 @@ mod tests {
     #[test]
     fn each_number_is_found_by_its_hash_and_key_even_among_equal_hashes() {
         // Few hashes, so that many keys share one, and slots run on into each other.
-        let hash = |n: usize| ((n as u64 % 97) << 32) | (n as u64 % 13);
+        let hash = |n: usize| ((n as u64 % 13) << 32) | (n as u64 % 97) << 36;
         let mut index = Index::default();
         assert_eq!(index.find(0, |_| true), None);
         for n in 0..1000_u32 {
-            index.insert(hash(n as usize), n, hash);
+            index.insert(hash(n as usize), n);
         }
         for n in 0..1000 {
             assert_eq!(index.find(hash(n), |m| m == n), Some(n));
@@ -102,7 +109,7 @@ mod tests {
         assert_eq!(index.find(hash(5), |_| false), None);
         index.clear();
         assert_eq!(index.find(hash(5), |_| true), None);
-        index.insert(hash(7), 7, hash);
+        index.insert(hash(7), 7);
         assert_eq!(index.find(hash(7), |_| true), Some(7));
     }
 }

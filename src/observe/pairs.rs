@@ -23,6 +23,13 @@ pub struct Sight {
     pub last: Stamp,
 }
 
+/// Almost all pairs are seen in one lane.
+#[derive(Clone, Debug)]
+struct Sights {
+    first: Sight,
+    more: Vec<Sight>,
+}
+
 /// What a host did in this capture.
 #[derive(Clone, Copy, Debug, Default)]
 struct Host {
@@ -37,11 +44,21 @@ type Ttls = HashMap<(IpAddr, Lane), (u8, u8), RandomState>;
 /// times to live alone.
 #[derive(Clone, Debug, Default)]
 pub struct PairIndex {
-    pairs: HashMap<(IpAddr, IpAddr), Vec<Sight>, RandomState>,
+    pairs: HashMap<(IpAddr, IpAddr), Sights, RandomState>,
     hosts: HashMap<IpAddr, Host, RandomState>,
     ttls: Ttls,
     /// Whether ICMP errors were cut before the packet they quote.
     errors_cut: bool,
+}
+
+impl Sights {
+    fn add(&mut self, sight: Sight) {
+        let Self { first, more } = self;
+        match std::iter::once(first).chain(&mut *more).find(|s| s.lane == sight.lane) {
+            Some(s) => (s.first, s.last) = (s.first.min(sight.first), s.last.max(sight.last)),
+            None => more.push(sight),
+        }
+    }
 }
 
 impl PairIndex {
@@ -63,12 +80,11 @@ impl PairIndex {
         let (from, to) = (flow.point(side).addr, flow.point(side.other()).addr);
         self.hosts.entry(from).or_default().sent = true;
         self.hosts.entry(to).or_default().received = true;
-        let sights = self.pairs.entry((from, to)).or_default();
-        for &lane in &end.lanes {
-            match sights.iter_mut().find(|s| s.lane == lane) {
-                Some(s) => (s.first, s.last) = (s.first.min(first), s.last.max(last)),
-                None => sights.push(Sight { lane, first, last }),
-            }
+        let mut lanes = end.lanes.iter().map(|&lane| Sight { lane, first, last });
+        if let Some(sight) = lanes.next() {
+            let new = || Sights { first: sight, more: Vec::new() };
+            let sights = self.pairs.entry((from, to)).or_insert_with(new);
+            std::iter::once(sight).chain(lanes).for_each(|sight| sights.add(sight));
         }
         if let Some(ttl) = end.ttl {
             end.lanes.iter().for_each(|&lane| self.ttl((from, lane), ttl));
@@ -81,13 +97,13 @@ impl PairIndex {
     }
 
     /// Packets from one address to another, by lane in the order of first flows; empty where there were none.
-    pub fn seen(&self, from: IpAddr, to: IpAddr) -> &[Sight] {
-        self.pairs.get(&(from, to)).map_or(&[], Vec::as_slice)
+    pub fn seen(&self, from: IpAddr, to: IpAddr) -> impl Iterator<Item = &Sight> {
+        self.pairs.get(&(from, to)).into_iter().flat_map(|s| std::iter::once(&s.first).chain(&s.more))
     }
 
     /// Whether any packet was seen between two addresses, in either direction.
     pub fn met(&self, a: IpAddr, b: IpAddr) -> bool {
-        !self.seen(a, b).is_empty() || !self.seen(b, a).is_empty()
+        [(a, b), (b, a)].into_iter().any(|pair| self.pairs.contains_key(&pair))
     }
 
     /// Whether an address both sent and received unicast packets in this capture.
@@ -105,7 +121,7 @@ impl PairIndex {
     pub fn return_path(&self, flow: &Flow, direction: &Orientation, at_originator: Known<bool>) -> bool {
         let (orig, resp) = (flow.point(direction.orig).addr, flow.point(direction.resp()).addr);
         let lanes = &flow.end(direction.orig).lanes;
-        let proven = self.seen(resp, orig).iter().any(|s| lanes.contains(&s.lane));
+        let proven = self.seen(resp, orig).any(|s| lanes.contains(&s.lane));
         proven || at_originator == Known::Known(true) && self.both_directions(orig)
     }
 

@@ -25,6 +25,9 @@ struct Entry {
     pieces: Pieces,
 }
 
+/// Keys of a later stretch that are fetched for before they are taken in.
+const AHEAD: usize = 16;
+
 /// The pieces of all keys.
 #[derive(Clone, Debug)]
 pub(super) struct Store {
@@ -305,11 +308,9 @@ impl Store {
     }
 
     fn insert(&mut self, key: FlowKey, hash: u64, pieces: Pieces) -> usize {
-        let Self { index, entries, seeds, .. } = self;
-        let place = entries.len();
-        entries.push(Entry { key, hot: COLD, changed: true, pieces });
-        let rehash = |n: usize| entries.get(n).map_or(0, |e| seeds.key(&e.key));
-        index.insert(hash, u32::try_from(place).unwrap_or(COLD - 1), rehash);
+        let place = self.entries.len();
+        self.entries.push(Entry { key, hot: COLD, changed: true, pieces });
+        self.index.insert(hash, u32::try_from(place).unwrap_or(COLD - 1));
         place
     }
 
@@ -323,7 +324,7 @@ impl Store {
     }
 
     /// Takes in the pieces of a later stretch, its frames numbered on; calls `full` with the first moment of what has no room.
-    pub(super) fn append(&mut self, mut later: Self, by: &Shift, full: impl FnMut(Stamp)) {
+    pub(super) fn append(&mut self, mut later: Self, by: &Shift, mut full: impl FnMut(Stamp)) {
         self.cool();
         later.flush();
         if !by.is_empty() {
@@ -333,28 +334,35 @@ impl Store {
             by.stamp(&mut at);
             self.count_shed(at, n);
         }
-        self.take_all(later.entries.into_iter().map(|e| (e.key, e.pieces)), full);
+        self.entries.reserve(later.entries.len());
+        let mut later = later.entries.into_iter();
+        loop {
+            // What is looked up later is fetched by then: its slot first, then its entry.
+            let next = |n: usize| later.as_slice().get(n).map(|e| self.hash(&e.key));
+            next(AHEAD).into_iter().for_each(|hash| self.index.fetch(hash));
+            next(AHEAD / 2).into_iter().for_each(|hash| self.ahead_entry(hash));
+            let Some(Entry { key, pieces, .. }) = later.next() else { return };
+            self.take(key, pieces, &mut full);
+        }
     }
 
-    /// Adds pieces of keys that follow. What is in the hot table was written back before.
-    pub(super) fn take_all(&mut self, later: impl Iterator<Item = (FlowKey, Pieces)>, mut full: impl FnMut(Stamp)) {
-        for (key, pieces) in later {
-            let hash = self.seeds.key(&key);
-            if let Some(entry) = self.find(&key, hash).and_then(|n| self.entries.get_mut(n)) {
-                self.pieces -= entry.pieces.len();
-                entry.pieces.append(&key, pieces);
-                self.pieces += entry.pieces.len();
-                continue;
-            }
-            if self.entries.len() >= self.shed_at.1 {
-                self.shed();
-            }
-            if self.pieces < self.limits.flows() {
-                self.pieces += pieces.len();
-                self.insert(key, hash, pieces);
-            } else if let Some(at) = pieces.first_stamp() {
-                full(at);
-            }
+    /// Adds pieces of a key that follow. What is in the hot table was written back before.
+    fn take(&mut self, key: FlowKey, pieces: Pieces, full: &mut impl FnMut(Stamp)) {
+        let hash = self.hash(&key);
+        if let Some(entry) = self.find(&key, hash).and_then(|n| self.entries.get_mut(n)) {
+            self.pieces -= entry.pieces.len();
+            entry.pieces.append(&key, pieces);
+            self.pieces += entry.pieces.len();
+            return;
+        }
+        if self.entries.len() >= self.shed_at.1 {
+            self.shed();
+        }
+        if self.pieces < self.limits.flows() {
+            self.pieces += pieces.len();
+            self.insert(key, hash, pieces);
+        } else if let Some(at) = pieces.first_stamp() {
+            full(at);
         }
     }
 
@@ -408,8 +416,7 @@ impl Store {
         let Self { index, entries, seeds, warm, .. } = self;
         index.clear();
         for (place, entry) in (0..).zip(&*entries) {
-            let rehash = |n: usize| entries.get(n).map_or(0, |e| seeds.key(&e.key));
-            index.insert(seeds.key(&entry.key), place, rehash);
+            index.insert(seeds.key(&entry.key), place);
             if let Some(hot) = warm.records.get_mut(entry.hot as usize) {
                 hot.place = place;
             }

@@ -4,7 +4,7 @@ use crate::base::InputId;
 use crate::flow::{Hot, Pair, Pair6, Seeds, Tuple};
 
 use super::firsts::Firsts;
-use super::index::{TAG, low, put};
+use super::index::{TAG, home, low, put};
 
 /// Hot records, each of an entry of the store, and an index over them.
 ///
@@ -51,7 +51,7 @@ impl Warm {
     #[inline(always)]
     fn find(&self, hash: u64, is: impl Fn(usize, &Hot, bool) -> bool) -> Option<(usize, bool)> {
         let mask = self.slots.len().wrapping_sub(1);
-        let mut at = low(hash) & mask;
+        let mut at = home(hash) & mask;
         loop {
             let slot = *self.slots.get(at)?;
             if slot == 0 {

@@ -43,7 +43,7 @@ pub fn render(flows: &[FlowRecord], style: &Style) -> String {
 
 fn cells(f: &FlowRecord, style: &Style) -> Vec<String> {
     let arrow = if style.ascii { "->" } else { "→" };
-    let (orig, resp) = (socket(&f.orig.addr, f.orig.port), socket(&f.resp.addr, f.resp.port));
+    let (orig, resp) = (f.orig.socket(), f.resp.socket());
     let traffic = format!("{}/{}, {}/{}", f.orig_packets, size(f.orig_bytes), f.resp_packets, size(f.resp_bytes));
     let app = if f.app.summary.is_empty() { "-" } else { f.app.summary.as_str() };
     let mut cells = vec![
@@ -51,25 +51,17 @@ fn cells(f: &FlowRecord, style: &Style) -> Vec<String> {
         f.proto.to_string(),
         format!("{orig} {arrow} {resp}"),
         f.direction.word().to_owned(),
-        if f.conn_state.is_empty() { "-".to_owned() } else { f.conn_state.clone() },
-        f.after.as_ref().map_or_else(|| f.attempt.clone(), |a| format!("{}, {}", f.attempt, a.outcome.name())),
+        if f.conn_state.is_empty() { "-" } else { f.conn_state }.to_owned(),
+        f.after.as_ref().map_or_else(|| f.attempt.to_owned(), |a| format!("{}, {}", f.attempt, a.outcome.name())),
         app.to_owned(),
         traffic,
     ];
     if style.verbose {
-        cells.push(f.id.0.clone());
+        cells.push(f.id.0.to_string());
     }
     for cell in &mut cells {
         let shown = visible(cell);
         *cell = if style.ascii { ascii(&shown) } else { shown.into_owned() };
     }
     cells
-}
-
-/// `10.0.0.1:445`, `[fd00::1]:445`; the bare address where there are no ports (they are stored as 0).
-pub(super) fn socket(addr: &str, port: u16) -> String {
-    if port == 0 {
-        return addr.to_owned();
-    }
-    if addr.contains(':') { format!("[{addr}]:{port}") } else { format!("{addr}:{port}") }
 }

@@ -76,18 +76,14 @@ fn requirement(report: &Report, r: &Requirement) -> String {
     let deciding = r.flows.first().and_then(|id| report.flows.iter().find(|f| f.id == *id));
     let cause = r.cause.map_or(String::new(), |c| format!(" {}", c.words()));
     match deciding {
-        Some(f) => format!("{} {} -> {} {}{cause}", r.rule, end(&f.orig), end(&f.resp), service(f)),
+        Some(f) => format!("{} {} -> {} {}{cause}", r.rule, f.orig.named(), f.resp.named(), service(f)),
         None => format!("{} {} -> {} {}{cause}", r.rule, r.from.join(" or "), r.to, r.service),
     }
 }
 
 fn flow(f: &FlowRecord) -> String {
     let kind = f.unexpected.map_or("", super::UnexpectedKind::words);
-    format!("unexpected: {kind} {} -> {} {}", end(&f.orig), end(&f.resp), service(f))
-}
-
-fn end(end: &super::EndRecord) -> String {
-    end.host.as_ref().map_or_else(|| end.addr.clone(), |h| format!("{h} ({})", end.addr))
+    format!("unexpected: {kind} {} -> {} {}", f.orig.named(), f.resp.named(), service(f))
 }
 
 fn service(f: &FlowRecord) -> String {

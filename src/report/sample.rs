@@ -43,7 +43,7 @@ fn requirement(rule: &str, from: &[&str], to: &str, service: &str, outcome: Outc
 
 pub(super) fn flow(id: &str, orig: (&str, &str, u16), resp: (&str, &str, u16), frame: u64) -> FlowRecord {
     let end = |(host, addr, port): (&str, &str, u16)| EndRecord {
-        addr: addr.into(),
+        addr: addr.parse().unwrap(),
         port,
         host: (!host.is_empty()).then(|| host.into()),
         roles: Some(Vec::new()),
@@ -54,8 +54,8 @@ pub(super) fn flow(id: &str, orig: (&str, &str, u16), resp: (&str, &str, u16), f
         orig: end(orig),
         resp: end(resp),
         direction: Direction::Syn,
-        conn_state: "SF".into(),
-        attempt: "established".into(),
+        conn_state: "SF",
+        attempt: "established",
         attempt_reason: "the handshake was completed".into(),
         after: None,
         class: Some(Class::Expected),
@@ -273,8 +273,8 @@ pub(super) fn blocked() -> Report {
 
 fn blocked_flows() -> Vec<FlowRecord> {
     let silent = |id: &str, port, frame| FlowRecord {
-        conn_state: "S0".into(),
-        attempt: "unanswered".into(),
+        conn_state: "S0",
+        attempt: "unanswered",
         attempt_reason: "4 SYNs in 7.0 s, nothing back".into(),
         after: None,
         ..flow(id, ("con01", "10.77.0.10", port), ("tgt01", "10.77.1.20", 49154), frame)

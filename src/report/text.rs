@@ -143,7 +143,7 @@ fn warnings(page: &mut Page, report: &Report) {
     for warning in &report.warnings {
         page.bullet(2, ("!", Ink::Warn), &warning.text);
         if page.verbose() && !warning.flows.is_empty() {
-            let ids: Vec<&str> = warning.flows.iter().map(|f| f.0.as_str()).collect();
+            let ids: Vec<&str> = warning.flows.iter().map(|f| &*f.0).collect();
             page.para(4, Ink::Dim, &format!("flows {}", ids.join(" ")));
         }
     }

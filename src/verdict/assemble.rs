@@ -18,7 +18,7 @@ use super::sound::{Ground, unseen_bytes};
 use super::summary;
 use super::who::Who;
 use super::{Case, disagree, exposure, mapper, shares};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 
 use crate::base::{Known, PortSet, ProblemKind, Span, Time};
@@ -307,17 +307,17 @@ fn clocks(j: &Judged<'_, '_>) -> Vec<ClockOffset> {
 fn record(j: &Judged<'_, '_>, s: &Seen<'_>) -> FlowRecord {
     let inputs = j.points.get(s.point).map(|p| p.observation.inputs.as_slice()).unwrap_or_default();
     let mut r = flow_record(s.flow, s.id.clone(), s.direction, &s.attempt, s.after.as_ref(), s.state, inputs);
-    let label = |host: Option<crate::site::HostId>, addr: &str| {
-        host.and_then(|h| j.site.host(h)).map(|h| h.label.clone()).filter(|l| l != addr)
+    let label = |host: Option<crate::site::HostId>, addr: IpAddr| {
+        host.and_then(|h| j.site.host(h)).map(|h| h.label.clone()).filter(|l| *l != addr.to_string())
     };
-    r.orig.host = label(s.orig_host, &r.orig.addr);
-    r.resp.host = label(s.resp_host, &r.resp.addr);
+    r.orig.host = label(s.orig_host, r.orig.addr);
+    r.resp.host = label(s.resp_host, r.resp.addr);
     r.orig.roles = Some(s.orig_roles.iter().copied().collect());
     r.resp.roles = Some(s.resp_roles.iter().copied().collect());
     r.class = Some(s.class.class);
     r.unexpected = s.class.unexpected;
     r.assumed = !s.certain() && s.class.class == Class::Expected;
-    r.reason = Some(s.class.reason.clone());
+    r.reason = Some(Arc::clone(&s.class.reason));
     r.label = s.class.label.clone();
     r.app.state = s.class.app;
     for hit in &s.class.hits {

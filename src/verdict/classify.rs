@@ -1,7 +1,9 @@
 //! Flows against the matrix: expected, unexpected, related, ambiguous.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::rules::{Hit, InForce, PeerView, Rules, expired};
 use super::seen::{Seen, Worked};
@@ -17,7 +19,7 @@ use crate::site::{AllowPeer, HostId, Site};
 pub(super) struct Classed {
     pub(super) class: Class,
     pub(super) unexpected: Option<UnexpectedKind>,
-    pub(super) reason: String,
+    pub(super) reason: Arc<str>,
     /// Rules that allow it, the naming one first.
     pub(super) hits: Vec<Hit>,
     pub(super) label: Option<String>,
@@ -30,11 +32,11 @@ pub(super) struct Classed {
 
 impl Classed {
     /// A flow nobody asks about.
-    pub(super) const fn unrelated() -> Self {
+    pub(super) fn unrelated() -> Self {
         Self {
             class: Class::Unrelated,
             unexpected: None,
-            reason: String::new(),
+            reason: Arc::default(),
             hits: Vec::new(),
             label: None,
             app: None,
@@ -43,12 +45,12 @@ impl Classed {
         }
     }
 
-    fn new(class: Class, reason: impl Into<String>) -> Self {
+    fn new(class: Class, reason: impl Into<Arc<str>>) -> Self {
         Self { class, reason: reason.into(), ..Self::unrelated() }
     }
 
-    fn unexpected(kind: UnexpectedKind, reason: impl Into<String>) -> Self {
-        let reason = format!("{}: {}", kind.name(), reason.into());
+    fn unexpected(kind: UnexpectedKind, reason: fmt::Arguments<'_>) -> Self {
+        let reason = format!("{}: {reason}", kind.name());
         Self { unexpected: Some(kind), ..Self::new(Class::Unexpected, reason) }
     }
 
@@ -142,7 +144,7 @@ impl Classifier<'_, '_> {
             let told = s.flow.evidence.summary();
             Classed::unexpected(
                 UnexpectedKind::WrongProtocol,
-                format!("{id} allows this port for {}, but its bytes are {told}", carried(self.carries(&naming))),
+                format_args!("{id} allows this port for {}, but its bytes are {told}", carried(self.carries(&naming))),
             )
         } else {
             Classed::new(
@@ -213,7 +215,7 @@ impl Classifier<'_, '_> {
             let id = self.rule(hit).rule.id.clone();
             let mut c = Classed::unexpected(
                 UnexpectedKind::ConditionOff,
-                format!("{id} allows it only in another operation or outside the time given"),
+                format_args!("{id} allows it only in another operation or outside the time given"),
             );
             c.hits = off;
             return c;
@@ -221,7 +223,7 @@ impl Classifier<'_, '_> {
         if s.orig_roles.is_empty() || s.resp_roles.is_empty() {
             return Classed::unexpected(
                 UnexpectedKind::UnknownPeer,
-                format!("one end has no role, and no companion rule or exception names {service}"),
+                format_args!("one end has no role, and no companion rule or exception names {service}"),
             );
         }
         // The originator's own port says nothing: it may lie in the range of dynamic RPC.
@@ -231,11 +233,11 @@ impl Classifier<'_, '_> {
         match reversed {
             Some(hit) if s.certain() => Classed::unexpected(
                 UnexpectedKind::Reversed,
-                format!("{} allows it only in the other direction", self.rule(hit).rule.id),
+                format_args!("{} allows it only in the other direction", self.rule(hit).rule.id),
             ),
             _ => Classed::unexpected(
                 UnexpectedKind::NoRule,
-                format!("no rule allows {} to open {service} there", roles(&s.orig_roles)),
+                format_args!("no rule allows {} to open {service} there", roles(&s.orig_roles)),
             ),
         }
     }

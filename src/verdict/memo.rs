@@ -92,10 +92,10 @@ impl Recall<'_> {
 fn holds(lens: &Lens<'_, '_>, flow: &Flow, facts: &Facts) -> bool {
     let seen = lens.point.observation;
     let context = || lens.context(flow, &facts.direction, facts.orig_host);
-    let attempt = match facts.attempt.outcome {
+    let attempt = facts.ground.context.is_none_or(|before| match facts.attempt.outcome {
         // Only times to live.
-        Outcome::Refused => context().resp_ttl == facts.ground.context.resp_ttl,
-        other => !other.rests_on_context() || context() == facts.ground.context,
-    };
+        Outcome::Refused => context().resp_ttl == before.resp_ttl,
+        _ => context() == before,
+    });
     attempt && facts.ground.open.iter().all(|(t, open)| seen.open_after(*t) == *open)
 }

@@ -1,6 +1,6 @@
 //! What the flows themselves say of a requirement: working, blocked, or open. Presence needs no soundness.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::expand::Demand;
 use super::healing::{Healed, Healers, Interfaces, Named, Pair};
@@ -9,8 +9,9 @@ use super::places::Places;
 use super::seen::{Seen, Worked};
 use super::who::Peer;
 use crate::base::{Proto, Service, Time};
-use crate::matrix::{Healing, RulePort};
+use crate::matrix::{Healing, Role, RulePort};
 use crate::report::{AppState, Cause, Class, Outcome};
+use crate::site::HostId;
 
 /// What presence decides of a demand.
 #[derive(Clone, Debug, Default)]
@@ -87,8 +88,10 @@ pub(super) struct Evidence<'a, 'p> {
     interfaces: Interfaces,
     /// How a flow lies to the declared windows.
     timing: &'p dyn Fn(&Seen<'_>) -> Timing,
-    /// Flows by pair, in their order.
-    by_pair: BTreeMap<Pair, Vec<usize>>,
+    /// Flows between hosts of the site, by originator and responder, in their order.
+    by_hosts: BTreeMap<(HostId, HostId), Vec<usize>>,
+    /// All others: only a demand about a block of addresses asks for them, and a scan makes them many.
+    strangers: Vec<usize>,
     /// When a port that the mapper named was last in use, by point.
     tried: BTreeMap<(Pair, u16), BTreeMap<usize, Time>>,
     joined: &'p Joined,
@@ -101,19 +104,22 @@ impl<'a, 'p> Evidence<'a, 'p> {
         named: Vec<Named>,
         timing: &'p dyn Fn(&Seen<'_>) -> Timing,
     ) -> Self {
-        let mut by_pair = BTreeMap::<Pair, Vec<usize>>::new();
+        let (mut by_hosts, mut strangers) = (BTreeMap::<_, Vec<usize>>::new(), Vec::new());
         for (i, s) in seen.iter().enumerate() {
-            by_pair.entry(s.pair).or_default().push(i);
+            match s.pair {
+                (Peer::Host(orig), Peer::Host(resp)) => by_hosts.entry((orig, resp)).or_default().push(i),
+                _ => strangers.push(i),
+            }
         }
         let mut tried: BTreeMap<(Pair, u16), BTreeMap<usize, Time>> =
             named.iter().map(|n| (((n.asker, n.host), n.port), BTreeMap::new())).collect();
-        for s in seen {
+        for s in seen.iter().filter(|_| !named.is_empty()) {
             if let Some(points) = tried.get_mut(&(s.pair, s.port())) {
                 let last = points.entry(s.point).or_insert(s.flow.last.time);
                 *last = (*last).max(s.flow.last.time);
             }
         }
-        Self { seen, places, interfaces: Interfaces::new(&named), named, timing, by_pair, tried, joined }
+        Self { seen, places, interfaces: Interfaces::new(&named), named, timing, by_hosts, strangers, tried, joined }
     }
 
     /// Decides a demand on a rule's port from flows alone.
@@ -179,16 +185,14 @@ impl<'a, 'p> Evidence<'a, 'p> {
 
     /// Flows that ask for a service of a demand at some time, in their order.
     fn of_demand(&self, d: &Demand, service: Service, timing: Timing) -> Vec<(usize, &Seen<'a>)> {
-        let may = |p: Peer, hosts: &[crate::site::HostId], block: bool| match p {
-            Peer::Host(h) => block || hosts.contains(&h),
-            Peer::Addr(_) => block,
-        };
-        let (from_block, to_block) = (!d.driver_blocks.is_empty(), !d.responder_blocks.is_empty());
-        let pairs = self
-            .by_pair
+        let strangers = d.has_block().then_some(&self.strangers);
+        let may = |host: HostId, hosts: &[HostId], blocks: &BTreeSet<Role>| !blocks.is_empty() || hosts.contains(&host);
+        let hosts = self
+            .by_hosts
             .iter()
-            .filter(|((o, r), _)| may(*o, &d.drivers, from_block) && may(*r, &d.responders, to_block));
-        let flows = pairs.flat_map(|(_, flows)| flows).filter_map(|&i| self.seen.get(i).map(|s| (i, s)));
+            .filter(|((o, r), _)| may(*o, &d.drivers, &d.driver_blocks) && may(*r, &d.responders, &d.responder_blocks));
+        let flows = hosts.map(|(_, flows)| flows).chain(strangers).flatten();
+        let flows = flows.filter_map(|&i| self.seen.get(i).map(|s| (i, s)));
         let mut mine: Vec<(usize, &Seen<'a>)> = flows
             .filter(|(_, s)| {
                 service.contains(s.flow.key.proto, s.port()) && d.is_between(s) && (self.timing)(s) == timing
@@ -278,7 +282,7 @@ impl<'a, 'p> Evidence<'a, 'p> {
         let pair = |i: usize| self.seen.get(i).map(|s| s.pair);
         let works: BTreeMap<Option<Pair>, usize> = fallback.works.iter().rev().map(|&w| (pair(w), w)).collect();
         let unclear = fallback.open.iter().map(|(i, _)| *i).chain(fallback.wrong.iter().copied());
-        let unclear: std::collections::BTreeSet<Option<Pair>> = unclear.map(pair).collect();
+        let unclear: BTreeSet<Option<Pair>> = unclear.map(pair).collect();
         let mut last = primary.failed.iter().rev();
         let stuck = last.clone().find(|(i, _)| !works.contains_key(&pair(*i)) && !unclear.contains(&pair(*i)));
         if let Some(&(i, cause)) = stuck {

@@ -1,5 +1,7 @@
 //! One flow as a record of the report; the same for `verify` and `flows`.
 
+use std::sync::Arc;
+
 use super::words;
 use crate::app::Speaks;
 use crate::base::{Proto, Span, Time};
@@ -27,9 +29,9 @@ pub fn flow_record(
         orig: end(flow.point(orig)),
         resp: end(flow.point(resp)),
         direction: direction_word(direction.method),
-        conn_state: if flow.key.proto == Proto::Tcp { state.name().to_owned() } else { String::new() },
-        attempt: attempt.outcome.name().to_owned(),
-        attempt_reason: attempt.reason.clone(),
+        conn_state: if flow.key.proto == Proto::Tcp { state.name() } else { "" },
+        attempt: attempt.outcome.name(),
+        attempt_reason: Arc::clone(&attempt.reason),
         after: after.map(|a| broken(flow, direction, a)),
         class: None,
         unexpected: None,
@@ -90,7 +92,7 @@ fn broken(flow: &Flow, direction: Orientation, a: &After) -> AfterRecord {
 }
 
 fn end(p: EndPoint) -> EndRecord {
-    EndRecord { addr: p.addr.to_string(), port: p.port, host: None, roles: None }
+    EndRecord { addr: p.addr, port: p.port, host: None, roles: None }
 }
 
 const fn direction_word(method: Method) -> Direction {

@@ -1,6 +1,6 @@
 //! Flows as the judge sees them: oriented, with hosts and roles.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::ops::Deref;
@@ -57,7 +57,7 @@ pub(super) struct Facts {
 /// What of the capture as a whole was asked for to work out a flow, and what the answers were.
 #[derive(Debug)]
 pub(super) struct Ground {
-    pub(super) context: AttemptContext,
+    pub(super) context: Option<AttemptContext>,
     /// How long the capture was open after these moments.
     pub(super) open: Vec<(Time, Span)>,
 }
@@ -158,12 +158,9 @@ impl<'a> Lens<'a, '_> {
         let (orig, resp) = (direction.orig, direction.orig.other());
         let (o, r) = (*orig.of(&place.addrs), *resp.of(&place.addrs));
         let orig_host = self.who.host(o);
-        let mut context = AttemptContext::UNKNOWN;
-        let mut attempt = flow::attempt(flow, &direction, &context);
-        if attempt.outcome.rests_on_context() {
-            context = self.context(flow, &direction, orig_host);
-            attempt = flow::attempt(flow, &direction, &context);
-        }
+        let context = OnceCell::new();
+        let ask = || *context.get_or_init(|| self.context(flow, &direction, orig_host));
+        let attempt = flow::attempt(flow, &direction, &ask);
         let asked = RefCell::new(Vec::new());
         let open = |t| {
             let open = self.point.observation.open_after(t);
@@ -183,7 +180,7 @@ impl<'a> Lens<'a, '_> {
             orig_roles: self.who.roles(o),
             resp_roles: self.who.roles(r),
             class: Classed::unrelated(),
-            ground: Ground { context, open: asked.into_inner() },
+            ground: Ground { context: context.into_inner(), open: asked.into_inner() },
             record: OnceLock::new(),
         };
         Seen { flow, point: self.index, shift: self.shift(flow), connection: place.connection, facts: Arc::new(facts) }
@@ -292,7 +289,7 @@ impl Seen<'_> {
     pub(super) fn told(&self) -> String {
         match self.after.as_ref().filter(|_| self.broke_early()) {
             Some(a) => format!("the handshake succeeded, then {}", a.reason),
-            None => self.attempt.reason.clone(),
+            None => self.attempt.reason.to_string(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! How hosts, flows and filters are named in a report.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use super::who::Peer;
@@ -68,14 +69,15 @@ fn field(addr: IpAddr) -> &'static str {
 /// Wireshark display filter for one flow.
 pub(super) fn flow_filter(flow: &Flow) -> String {
     let (a, b) = (flow.point(Side::A), flow.point(Side::B));
-    let addrs = format!("{f} == {} && {f} == {}", a.addr, b.addr, f = field(a.addr));
-    match flow.key.proto {
-        Proto::Tcp => format!("{addrs} && tcp.port == {} && tcp.port == {}", a.port, b.port),
-        Proto::Udp => format!("{addrs} && udp.port == {} && udp.port == {}", a.port, b.port),
-        Proto::Icmp => format!("{addrs} && icmp"),
-        Proto::Icmp6 => format!("{addrs} && icmpv6"),
-        Proto::Other(n) => format!("{addrs} && ip.proto == {n}"),
-    }
+    let mut filter = format!("{f} == {} && {f} == {} && ", a.addr, b.addr, f = field(a.addr));
+    let written = match flow.key.proto {
+        p @ (Proto::Tcp | Proto::Udp) => write!(filter, "{p}.port == {} && {p}.port == {}", a.port, b.port),
+        Proto::Icmp => filter.write_str("icmp"),
+        Proto::Icmp6 => filter.write_str("icmpv6"),
+        Proto::Other(n) => write!(filter, "ip.proto == {n}"),
+    };
+    // A string takes whatever is written.
+    written.map_or_else(|_| String::new(), |()| filter)
 }
 
 /// Wireshark display filter for where flows between hosts on a service would be.

@@ -7,7 +7,7 @@ use super::state::State;
 use crate::base::{Known, Problem, ProblemKind, Time};
 use crate::flow::FlowId;
 use crate::matrix::{Need, Role};
-use crate::report::{Class, EndRecord, FlowRecord, Report, Requirement};
+use crate::report::{Class, FlowRecord, Report, Requirement};
 
 /// Unexpected flows told one by one at a time: a scan has thousands.
 const FLOWS_AT_ONCE: usize = 20;
@@ -126,17 +126,16 @@ impl Ledger {
 
 fn unexpected(at: Option<Time>, f: &FlowRecord) -> Option<UnexpectedEvent> {
     let kind = f.unexpected?;
-    let end = |e: &EndRecord| e.host.as_ref().map_or_else(|| e.addr.clone(), |h| format!("{h} ({})", e.addr));
     Some(UnexpectedEvent {
         at,
         kind,
         fails: kind.fails(),
         flow: f.id.clone(),
-        from: end(&f.orig),
-        to: end(&f.resp),
+        from: f.orig.named(),
+        to: f.resp.named(),
         service: format!("{}/{}", f.proto, f.resp.port),
-        attempt: f.attempt.clone(),
-        reason: f.reason.clone().unwrap_or_default(),
+        attempt: f.attempt.to_owned(),
+        reason: f.reason.as_deref().unwrap_or_default().to_owned(),
     })
 }
 

@@ -281,15 +281,14 @@ impl<'c> Hold<'c> {
     }
 
     fn flow(&mut self, f: &FlowRecord) {
-        let addr = |text: &str| text.parse().ok().and_then(|a| host_of(self.case, a));
-        let (Some(from), Some(to)) = (addr(&f.orig.addr), addr(&f.resp.addr)) else {
+        let (Some(from), Some(to)) = (host_of(self.case, f.orig.addr), host_of(self.case, f.resp.addr)) else {
             return self.lie(format!("a flow of a stranger: {} to {}", f.orig.addr, f.resp.addr));
         };
         let t: Tuple = (from, to, named(f.resp.port));
         let of: Vec<&Try> = self.case.story.tries.iter().filter(|x| tuple(self.case, x) == t).collect();
         let fails = f.unexpected.is_some_and(UnexpectedKind::fails);
         let what = format!("{} to {} {} {} {:?}", from.name(), to.name(), f.resp.port, f.attempt, f.unexpected);
-        let failure = FAILURES.contains(&f.attempt.as_str());
+        let failure = FAILURES.contains(&f.attempt);
         if of.is_empty() {
             let certain = !f.assumed && matches!(f.direction, Direction::Syn | Direction::SynAck);
             if fails || failure || certain {
@@ -306,9 +305,7 @@ impl<'c> Hold<'c> {
             self.lie(format!("nothing strange about {what}"));
         }
         let right = self.shown(&t);
-        if (failure && !right.contains(f.attempt.as_str()))
-            || (f.attempt == "established" && !of.iter().any(|x| worked(x)))
-        {
+        if (failure && !right.contains(f.attempt)) || (f.attempt == "established" && !of.iter().any(|x| worked(x))) {
             self.lie(format!("not so: {what}; right: {right:?}"));
         }
     }

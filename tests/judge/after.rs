@@ -36,10 +36,7 @@ fn full_sized_packets_that_vanish_block_a_row_and_no_port_rule_is_blamed() {
     assert_eq!(told(&r, ISCSI).0, Outcome::NotReached);
     let f = flow(&r, 6162);
     let a = f.after.as_ref().unwrap();
-    assert_eq!(
-        (f.attempt.as_str(), a.outcome, a.side.as_str(), a.early),
-        ("established", Break::MtuBlackHole, "orig", true)
-    );
+    assert_eq!((f.attempt, a.outcome, a.side.as_str(), a.early), ("established", Break::MtuBlackHole, "orig", true));
     has(&a.display_filter, &["tcp.seq_raw == 1001", "tcp.port == 6162"]);
 }
 

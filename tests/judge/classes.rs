@@ -41,7 +41,7 @@ fn a_rule_read_backwards_is_reversed() {
     let mut w = World::clean();
     w.tcp(TARGET, MOUNT, 6160, 60.0).works(None);
     let r = w.judge(&site());
-    let f = r.flows.iter().find(|f| f.orig.addr == TARGET && f.resp.port == 6160).unwrap();
+    let f = r.flows.iter().find(|f| f.orig.addr.to_string() == TARGET && f.resp.port == 6160).unwrap();
     assert_eq!(f.unexpected, Some(UnexpectedKind::Reversed));
     assert_eq!(r.verdict, Verdict::Fail);
 }
@@ -81,7 +81,7 @@ fn condition_off_warns_and_strict_fails_it() {
         w
     };
     let r = add(World::clean()).judge(&site);
-    let f = r.flows.iter().find(|f| f.resp.addr == STAGING).unwrap();
+    let f = r.flows.iter().find(|f| f.resp.addr.to_string() == STAGING).unwrap();
     assert_eq!(f.unexpected, Some(UnexpectedKind::ConditionOff), "{:?}", f.reason);
     assert_eq!(r.verdict, Verdict::Pass);
     let strict = add(World::clean()).judge_with(&site, &Options { strict: true, ..Options::default() });

@@ -163,7 +163,7 @@ fn a_companions_row_of_another_operation_is_off_and_warns() {
     let mut w = World::clean();
     w.tcp(CONSOLE, STAGING, 6162, 60.0).works(None);
     let r = w.judge(&format!("restore_to = \"latest\"\n{}{MIRROR}", with(STAGED)));
-    let f = r.flows.iter().find(|f| f.resp.addr == STAGING).unwrap();
+    let f = r.flows.iter().find(|f| f.resp.addr.to_string() == STAGING).unwrap();
     assert_eq!(f.unexpected, Some(portwitness::report::UnexpectedKind::ConditionOff), "{:?}", f.reason);
     assert_eq!(r.verdict, Verdict::Pass);
 }

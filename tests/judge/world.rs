@@ -139,13 +139,13 @@ impl World {
             first: stamp,
             last: stamp,
             syns: vec![],
-            ends: [End::new(), End::new()],
+            ends: Box::new([End::new(), End::new()]),
             icmp: vec![],
             group: false,
             evidence: Evidence::none(),
             silences: vec![],
         };
-        for e in &mut flow.ends {
+        for e in &mut *flow.ends {
             e.lanes = vec![Lane { interface: 0, vlans: [0; 4] }];
         }
         self.flows.push(flow);
@@ -170,7 +170,7 @@ impl World {
             f.syns.iter_mut().flat_map(|r| &mut r.stamps).for_each(stamp);
             f.icmp.iter_mut().for_each(|e| stamp(&mut e.at));
             f.evidence.mapper.iter_mut().for_each(|m| stamp(&mut m.at));
-            for e in &mut f.ends {
+            for e in &mut *f.ends {
                 let single =
                     [&mut e.first, &mut e.last, &mut e.fin_first, &mut e.acked_handshake, &mut e.payload_acked];
                 single.into_iter().chain([&mut e.first_payload]).flatten().for_each(stamp);

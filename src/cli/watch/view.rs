@@ -327,15 +327,15 @@ fn flow(f: &FlowRecord) -> Item {
     let what = match (f.class, f.unexpected) {
         (_, Some(kind)) => format!("{}, {}", kind.words(), f.attempt),
         (Some(class), None) => format!("{}, {}", class.words(), f.attempt),
-        (None, None) => f.attempt.clone(),
+        (None, None) => f.attempt.to_owned(),
     };
     let short = f.first.short();
     let clock = short.split_once(' ').map_or(short.as_str(), |(_, clock)| clock).to_owned();
-    let name = |e: &EndRecord| e.host.clone().unwrap_or_else(|| e.addr.clone());
+    let name = |e: &EndRecord| e.host.clone().unwrap_or_else(|| e.addr.to_string());
     let between = format!("{} > {}", name(&f.orig), name(&f.resp));
     let details = vec![
         format!("{} > {}", end(&f.orig), end(&f.resp)),
-        f.reason.clone().unwrap_or_default(),
+        f.reason.as_deref().unwrap_or_default().to_owned(),
         format!("attempt: {}; state {}", f.attempt_reason, f.conn_state),
         format!(
             "packets {} > and {} <, bytes {} > and {} <",
@@ -355,7 +355,7 @@ fn item(ink: Ink, cells: Vec<String>, details: Vec<String>) -> Item {
 }
 
 fn end(e: &EndRecord) -> String {
-    format!("{}:{}", e.host.as_ref().map_or_else(|| e.addr.clone(), |h| format!("{h} ({})", e.addr)), e.port)
+    format!("{}:{}", e.named(), e.port)
 }
 
 /// `mnt01 (10.77.0.12)` by its label alone.

@@ -1,5 +1,8 @@
 //! Flows and what the matrix says of them.
 
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -26,7 +29,7 @@ pub enum Class {
 }
 
 /// Kinds of unexpected flows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum UnexpectedKind {
     /// No rule allows it between these roles.
@@ -63,7 +66,7 @@ impl UnexpectedKind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct EndRecord {
     /// Address.
-    pub addr: String,
+    pub addr: IpAddr,
     /// Port.
     pub port: u16,
     /// Host label of the site, where it differs from the address.
@@ -71,6 +74,18 @@ pub struct EndRecord {
     /// Roles; absent without a site.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub roles: Option<Vec<Role>>,
+}
+
+impl EndRecord {
+    /// `tgt01 (10.77.1.20)`, or the address alone.
+    pub fn named(&self) -> String {
+        self.host.as_ref().map_or_else(|| self.addr.to_string(), |h| format!("{h} ({})", self.addr))
+    }
+
+    /// `10.77.1.20:445`; the address alone where there are no ports.
+    pub fn socket(&self) -> String {
+        if self.port == 0 { self.addr.to_string() } else { SocketAddr::new(self.addr, self.port).to_string() }
+    }
 }
 
 /// How a flow's originator was told.
@@ -262,11 +277,11 @@ pub struct FlowRecord {
     /// How the originator was told.
     pub direction: Direction,
     /// Zeek's vocabulary; informative.
-    pub conn_state: String,
+    pub conn_state: &'static str,
     /// Outcome of the attempt.
-    pub attempt: String,
+    pub attempt: &'static str,
     /// Why that outcome, in words.
-    pub attempt_reason: String,
+    pub attempt_reason: Arc<str>,
     /// How the connection broke once it was established; absent where it did not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<AfterRecord>,
@@ -280,7 +295,7 @@ pub struct FlowRecord {
     pub assumed: bool,
     /// Why this class, headed by the kind where it is unexpected (`no_rule: ...`); absent without a matrix.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
+    pub reason: Option<Arc<str>>,
     /// Rules that allow it, the naming one first.
     pub rules: Vec<String>,
     /// Label and source of a related flow.

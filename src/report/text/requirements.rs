@@ -7,7 +7,6 @@ use super::page::{Ink, Page, Row};
 use super::plural;
 use super::traffic::{inside, processes};
 use crate::matrix::Need;
-use crate::report::flows::socket;
 use crate::report::{AfterRecord, EndRecord, FlowRecord, Outcome, Report, Requirement};
 
 /// Evidence lines per requirement without `--verbose`.
@@ -53,7 +52,7 @@ impl<'a> Blocks<'a> {
         let mut flows = BTreeMap::new();
         // Several places may have the same flow: the first of them shows it.
         for f in &report.flows {
-            flows.entry(f.id.0.as_str()).or_insert(f.as_ref());
+            flows.entry(&*f.id.0).or_insert(f.as_ref());
         }
         Self { requirements: &report.requirements, flows, clock }
     }
@@ -136,7 +135,7 @@ impl<'a> Blocks<'a> {
 
     fn evidence(&self, page: &mut Page, r: &Requirement) {
         let shown = if page.verbose() { r.flows.len() } else { EVIDENCE };
-        let flows = r.flows.iter().filter_map(|id| self.flows.get(id.0.as_str()));
+        let flows = r.flows.iter().filter_map(|id| self.flows.get(&*id.0));
         for (i, flow) in flows.take(shown).enumerate() {
             let label = if i == 0 { "evidence" } else { "" };
             page.field(4, label, &format!("{} {}", frame(flow), self.clock.moment(flow.first)));
@@ -272,14 +271,14 @@ fn broke(page: &mut Page, clock: &Clock, flow: &FlowRecord, after: &AfterRecord)
 
 /// `unanswered (S0)`; only TCP has connection states.
 pub(super) fn attempt(flow: &FlowRecord) -> String {
-    if flow.conn_state.is_empty() { flow.attempt.clone() } else { format!("{} ({})", flow.attempt, flow.conn_state) }
+    if flow.conn_state.is_empty() { flow.attempt.to_owned() } else { format!("{} ({})", flow.attempt, flow.conn_state) }
 }
 
 /// `con01 10.77.0.10:50011 → tgt01 10.77.1.20:49154`
 pub(super) fn ends(flow: &FlowRecord) -> String {
     let end = |e: &EndRecord| {
         let host = e.host.as_ref().map_or(String::new(), |h| format!("{h} "));
-        format!("{host}{}", socket(&e.addr, e.port))
+        format!("{host}{}", e.socket())
     };
     format!("{} → {}", end(&flow.orig), end(&flow.resp))
 }

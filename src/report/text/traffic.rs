@@ -7,7 +7,7 @@ use super::page::{Ink, Page};
 use super::plural;
 use super::requirements::{attempt, ends, frame};
 use crate::base::WireText;
-use crate::report::{Class, EndRecord, FlowRecord, ProcessRecord, Report, TunnelRecord};
+use crate::report::{Class, FlowRecord, ProcessRecord, Report, TunnelRecord};
 
 /// Groups printed per section without `--verbose`: a port scan has thousands.
 const GROUPS: usize = 12;
@@ -17,7 +17,7 @@ pub(super) fn unexpected(page: &mut Page, report: &Report, clock: &Clock) {
     let of = |fails: bool| -> Vec<Vec<&FlowRecord>> {
         let flows = report.flows.iter().map(AsRef::as_ref).filter(|f| f.class == Some(Class::Unexpected) && counts(f));
         grouped(flows.filter(|f| f.unexpected.is_some_and(|k| k.fails()) == fails), |f| {
-            (f.unexpected.map(|k| k as u8), who(&f.orig), who(&f.resp), service(f))
+            (f.unexpected.map(|k| k as u8), f.orig.named(), f.resp.named(), service(f))
         })
     };
     let (failing, warning) = (of(true), of(false));
@@ -32,7 +32,7 @@ pub(super) fn unexpected(page: &mut Page, report: &Report, clock: &Clock) {
 /// Flows with two readings.
 pub(super) fn ambiguous(page: &mut Page, report: &Report, clock: &Clock) {
     let flows = report.flows.iter().map(AsRef::as_ref).filter(|f| f.class == Some(Class::Ambiguous) && counts(f));
-    let of = grouped(flows, |f| (who(&f.orig), who(&f.resp), service(f)));
+    let of = grouped(flows, |f| (f.orig.named(), f.resp.named(), service(f)));
     if !of.is_empty() {
         page.heading("Flows with two readings");
         groups(page, clock, ("?", Ink::Warn), &of);
@@ -64,7 +64,7 @@ fn groups(page: &mut Page, clock: &Clock, mark: (&str, Ink), groups: &[Vec<&Flow
         let Some(first) = group.first() else { continue };
         let kind = first.unexpected.map_or(String::new(), |k| format!("{}: ", k.words()));
         let count = plural(group.len() as u64, "flow");
-        let what = format!("{kind}{} → {} {}, {count}", who(&first.orig), who(&first.resp), service(first));
+        let what = format!("{kind}{} → {} {}, {count}", first.orig.named(), first.resp.named(), service(first));
         page.bullet(2, mark, &what);
         if let Some(reason) = &first.reason {
             // The group's head says the kind in words already.
@@ -92,7 +92,7 @@ pub(super) fn related(page: &mut Page, report: &Report) {
     page.heading("Related traffic (explained by companion sets or exceptions)");
     for group in &by_label {
         let Some(first) = group.first() else { continue };
-        let mut pairs: Vec<String> = group.iter().map(|f| format!("{} → {}", who(&f.orig), who(&f.resp))).collect();
+        let mut pairs: Vec<String> = group.iter().map(|f| format!("{} → {}", f.orig.named(), f.resp.named())).collect();
         pairs.sort_unstable();
         pairs.dedup();
         let shown = if page.verbose() { pairs.len() } else { 3 };
@@ -207,11 +207,6 @@ fn tunnel(t: &TunnelRecord) -> String {
         text.push_str(&format!(" from {from} to {to}"));
     }
     format!("{text} ({})", plural(t.packets, "packet"))
-}
-
-/// `tgt01 (10.77.1.20)`
-fn who(end: &EndRecord) -> String {
-    end.host.as_ref().map_or_else(|| end.addr.clone(), |h| format!("{h} ({})", end.addr))
 }
 
 /// `tcp/445`; `icmp` where there are no ports.

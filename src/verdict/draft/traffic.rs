@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::net::IpAddr;
 
 use crate::base::{Span, Time};
 use crate::report::{Class, Direction, FlowRecord, Report};
@@ -33,9 +34,9 @@ fn seconds(time: Time) -> String {
 
 /// Traffic of the draft's hosts that no rule explains, as exceptions without their mark of approval.
 pub(super) fn allows(report: &Report) -> String {
-    let mut groups = BTreeMap::<(String, String, String), u64>::new();
+    let mut groups = BTreeMap::<(IpAddr, IpAddr, String), u64>::new();
     for f in report.flows.iter().filter(|f| unexplained(f)) {
-        let key = (f.orig.addr.clone(), f.resp.addr.clone(), format!("{}/{}", f.proto, f.resp.port));
+        let key = (f.orig.addr, f.resp.addr, format!("{}/{}", f.proto, f.resp.port));
         *groups.entry(key).or_default() += 1;
     }
     if groups.is_empty() {
