@@ -5,6 +5,8 @@
 //! the body and then goes the long way, so the body stays the one meaning and this an exact shortcut, which a property test
 //! holds. [`Hot::plain`] is the definition.
 
+use std::hint::select_unpredictable;
+
 use crate::base::{FrameRef, InputId, Span, Stamp, Time};
 use crate::packet::TcpFlags;
 
@@ -300,12 +302,10 @@ impl Hot {
         let way = &mut self.ways[me];
         way.last = at;
         way.last_frame = p.frame;
-        if p.seq != self.sent[me] {
-            (way.rose, way.rose_frame) = (at, p.frame);
-        }
-        if p.ack != self.acked[peer] {
-            (way.acked, way.acked_frame) = (at, p.frame);
-        }
+        // Which of the two a packet does is anybody's guess, and a wrong one costs more than both together.
+        let (rises, acknowledges) = (p.seq != self.sent[me], p.ack != self.acked[peer]);
+        (way.rose, way.rose_frame) = select_unpredictable(rises, (at, p.frame), (way.rose, way.rose_frame));
+        (way.acked, way.acked_frame) = select_unpredictable(acknowledges, (at, p.frame), (way.acked, way.acked_frame));
         if p.payload > way.largest {
             (way.largest, way.largest_at) = (p.payload, way.payload);
         }
@@ -319,7 +319,7 @@ impl Hot {
         self.acked[peer] = p.ack;
         self.last_b = p.from_b;
         self.edge[me] = p.seq.wrapping_add(p.payload);
-        if p.payload > 0 && self.may[me] & may::WANTED != 0 { Taken::Wanted } else { Taken::Wholly }
+        if (p.payload > 0) & (self.may[me] & may::WANTED != 0) { Taken::Wanted } else { Taken::Wholly }
     }
 
     /// Says that enough first bytes of a side are held.

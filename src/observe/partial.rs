@@ -114,6 +114,9 @@ impl Partial {
     /// What was not quick: the short way with tags, IPv6 or another link layer, and everything that is not plain.
     #[inline(never)]
     fn slower(&mut self, frame: Frame<'_>) {
+        if packet::is_datagram(&frame) {
+            return self.other(&frame);
+        }
         let Some(g) = packet::glance(&frame) else { return self.other(&frame) };
         if !self.short(&frame, &g) {
             self.usual(&frame, g.device, &g.segment());

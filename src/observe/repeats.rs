@@ -77,6 +77,15 @@ impl Print {
         Self::new(place, who, from_b, &contents)
     }
 
+    /// Equal for copies, and for almost nothing else.
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "the lower half is meant")]
+    const fn digest(&self) -> u32 {
+        let [numbers, lengths, rest] = self.contents;
+        let all = self.who ^ numbers ^ lengths.rotate_left(16) ^ rest;
+        (all ^ all >> 32) as u32
+    }
+
     fn repeats(&self, before: &Self) -> bool {
         self.who == before.who
             && self.contents == before.contents
@@ -100,8 +109,8 @@ const LATER_FRAGMENT: u32 = 4;
 #[derive(Clone, Debug)]
 struct Ring {
     prints: [Print; NEAR],
-    /// The same of each alone, so that most packets are compared with all of them in a few instructions.
-    whos: [u64; NEAR],
+    /// The digest of each, so that most packets are compared with all of them in a few instructions.
+    digests: [u32; NEAR],
     /// Packets so far.
     seen: usize,
 }
@@ -109,7 +118,7 @@ struct Ring {
 impl Default for Ring {
     fn default() -> Self {
         let none = Print { who: 0, contents: [0; 3], time: Time::from_nanos(0), sighting: (0, 0) };
-        Self { prints: [none; NEAR], whos: [0; NEAR], seen: 0 }
+        Self { prints: [none; NEAR], digests: [0; NEAR], seen: 0 }
     }
 }
 
@@ -117,15 +126,16 @@ impl Ring {
     #[inline(always)]
     fn push(&mut self, print: Print) {
         let at = self.seen % NEAR;
-        if let (Some(slot), Some(who)) = (self.prints.get_mut(at), self.whos.get_mut(at)) {
-            (*slot, *who) = (print, print.who);
+        if let (Some(slot), Some(digest)) = (self.prints.get_mut(at), self.digests.get_mut(at)) {
+            (*slot, *digest) = (print, print.digest());
         }
         self.seen = self.seen.wrapping_add(1);
     }
 
-    /// Whether there may be a packet of the same tuple.
-    fn may_hold(&self, who: u64) -> bool {
-        self.whos.iter().fold(false, |found, w| found | (*w == who))
+    /// Whether there may be a packet that this one is a copy of.
+    fn may_hold(&self, print: &Print) -> bool {
+        let digest = print.digest();
+        self.digests.iter().fold(false, |found, d| found | (*d == digest))
     }
 
     /// The newest first.
@@ -154,7 +164,7 @@ pub(super) struct Repeats {
 impl Repeats {
     /// Takes in the next packet.
     pub(super) fn add(&mut self, at: FrameRef, print: Print) {
-        let counted = self.last.may_hold(print.who) && self.last.iter().any(|before| print.repeats(before));
+        let counted = self.last.may_hold(&print) && self.last.iter().any(|before| print.repeats(before));
         if counted {
             self.count(at);
         }

@@ -227,6 +227,14 @@ fn be16(data: &[u8], at: usize) -> Option<u16> {
     word(data, at).map(|b| u16::from_be_bytes(*b))
 }
 
+/// Whether a frame is, more likely than not, a UDP datagram over IPv4: no TCP segment in any case.
+#[inline]
+pub(crate) fn is_datagram(frame: &Frame<'_>) -> bool {
+    let h: Option<&[u8; ETHERNET + IPV4]> = frame.data.first_chunk();
+    let is = |h: &[u8; ETHERNET + IPV4]| [h[12], h[13], h[14], h[23]] == [8, 0, 0x45, PROTO_UDP];
+    frame.link == LinkType::ETHERNET && h.is_some_and(is)
+}
+
 /// A frame's TCP segment, or `None` where it has none or anything about it is unusual.
 #[inline(always)]
 pub(crate) fn glance<'a>(frame: &Frame<'a>) -> Option<Glance<'a>> {
