@@ -14,8 +14,10 @@ use super::segment::{Context, Format};
 use super::window::Window;
 use crate::base::{Problem, Span, Time, fetch};
 
-/// Bytes fetched ahead of the record looked at: a dozen short ones.
-const AHEAD: usize = 1536;
+/// Bytes fetched ahead of the record looked at: some thirty short ones, two lines of each.
+const AHEAD: usize = 4096;
+/// Bytes of a cache line.
+const LINE: usize = 64;
 /// A walk over less of what is mapped met something on its way.
 const SHORT: usize = 64 * 1024;
 
@@ -170,6 +172,7 @@ impl Walk<'_> {
             && let Some(data) = bytes.get(at + head..at + head + record.captured as usize)
         {
             fetch(bytes, at + AHEAD);
+            fetch(bytes, at + AHEAD + LINE);
             at += head + data.len();
             let time = Time::from_nanos(i64::from(record.secs) * 1_000_000_000 + record.nanos.cast_signed());
             tally.add(time, record.captured < record.original);
@@ -202,6 +205,7 @@ impl Walk<'_> {
             && let Some(time) = time(interface, packet.head.ticks)
         {
             fetch(bytes, at + AHEAD);
+            fetch(bytes, at + AHEAD + LINE);
             at += packet.len;
             tally.add(time, packet.head.captured < packet.head.original);
             own.packets += 1;
