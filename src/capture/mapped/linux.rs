@@ -58,22 +58,27 @@ impl Mapped {
         this.is_resident().then_some(this)
     }
 
+    /// Whether all of it is in memory, and in the page table by then. To ask for each page takes long: where the first and the last
+    /// are there, the others most likely are, and what is missing is read.
     fn is_resident(&self) -> bool {
-        let mut pages = [0_u8; STRETCH / LEAST_PAGE];
-        // SAFETY: the mapping is as long as said, and of its pages, which are at least as large as assumed, each has its octet.
-        let known = unsafe { libc::mincore(self.base.as_ptr(), self.len, pages.as_mut_ptr()) } == 0;
-        let count = self.len / page().unwrap_or(LEAST_PAGE);
-        let resident = known && pages.iter().take(count).all(|p| p & 1 == 1);
-        if resident {
-            self.populate();
+        let page = page().unwrap_or(LEAST_PAGE);
+        if !self.holds(0, page) || !self.holds(self.len - page, page) {
+            return false;
         }
-        resident
+        // SAFETY: the mapping is as long as said; nothing of it changes.
+        let populated = unsafe { libc::madvise(self.base.as_ptr(), self.len, libc::MADV_POPULATE_READ) } == 0;
+        // Linux before 5.14 does not know this.
+        let unknown = || std::io::Error::last_os_error().raw_os_error() == Some(libc::EINVAL);
+        populated || unknown() && self.holds(0, self.len)
     }
 
-    /// Has all of it put into the page table at once, which is a hint.
-    fn populate(&self) {
-        // SAFETY: the mapping is as long as said; nothing of it changes.
-        unsafe { libc::madvise(self.base.as_ptr(), self.len, libc::MADV_POPULATE_READ) };
+    /// Whether whole pages of it are in memory.
+    fn holds(&self, from: usize, len: usize) -> bool {
+        let mut pages = [0_u8; STRETCH / LEAST_PAGE];
+        let count = (len / page().unwrap_or(LEAST_PAGE)).min(pages.len());
+        // SAFETY: what is asked for lies in the mapping, and of its pages, which are at least as large as assumed, each has its octet.
+        let known = unsafe { libc::mincore(self.base.as_ptr().byte_add(from), len, pages.as_mut_ptr()) } == 0;
+        known && pages.iter().take(count).all(|p| p & 1 == 1)
     }
 
     /// The bytes from the offset on. Other programs may change them meanwhile.
