@@ -10,8 +10,9 @@ use std::slice;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-/// Bytes mapped at once: few enough that two threads' do not show in the memory used.
-pub(super) const STRETCH: usize = 512 * 1024;
+/// Bytes mapped at once: few enough that two threads' do not show in the memory used, and enough that the processors need not tell
+/// each other all the time of what is mapped no more.
+pub(super) const STRETCH: usize = 1024 * 1024;
 
 /// Bytes of a page, at least: a stretch has no more pages than this allows for.
 const LEAST_PAGE: usize = 4096;
