@@ -128,12 +128,17 @@ impl Lone {
 
     /// The same as a piece.
     pub(crate) fn piece(&self) -> Piece {
+        Piece { head: Some(Box::new(self.head())), ..Piece::default() }
+    }
+
+    /// The same as what a piece begins with.
+    pub(crate) fn head(&self) -> Head {
         let mut head = Head::new(self.from, self.isn);
         for at in self.stamps() {
             let seen = Seen { at, lane: self.lane, ttl: self.ttl, ip_bytes: self.ip_bytes, payload: 0, group: false };
             head.add_plain(&seen, self.window);
         }
-        Piece { head: Some(Box::new(head)), ..Piece::default() }
+        head
     }
 
     /// Moves the frame numbers; `false`, and nothing moved, where one becomes too large.

@@ -36,7 +36,7 @@ pub(crate) use instance::resolve;
 pub(crate) use lone::Lone;
 pub(crate) use piece::{Pieces, prefix_cap};
 pub(crate) use row::{Cursor, Tables};
-pub(crate) use seal::{forget, seal, unseen};
+pub(crate) use seal::{forget, seal, seal_lone, unseen};
 pub(crate) use shift::Shift;
 pub(crate) use sums::{Seen, span};
 pub(crate) use told::Told;

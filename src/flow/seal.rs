@@ -8,8 +8,9 @@ use super::datagrams::Datagrams;
 use super::head::{HEAD, heads};
 use super::instance::{Instance, resolution};
 use super::local::Local;
+use super::lone::Lone;
 use super::model::{End, Flow, FlowKey, Hole, IcmpError, Repeated, Side, Silence, SynRun};
-use super::piece::{Piece, Pieces, prefix_cap};
+use super::piece::{Head, Piece, Pieces, prefix_cap};
 use super::space::Space;
 use super::sums::Sums;
 use super::told::{Opening, Openings, Told};
@@ -87,6 +88,27 @@ pub(crate) fn seal(key: FlowKey, instance: Instance) -> Option<Flow> {
         evidence,
         silences: instance.body.silences.iter().map(|&(from, to)| Silence { from, to }).collect(),
         syns: instance.heads.into_iter().map(|h| h.run).collect(),
+        local: Local::default(),
+    })
+}
+
+/// The flow of an attempt that nothing else was seen of, without its ordinal: what [`seal`] makes of it, where there are millions.
+pub(crate) fn seal_lone(key: FlowKey, lone: &Lone) -> Option<Flow> {
+    let Head { run, sums, .. } = lone.head();
+    let (first, last) = (sums.first?, sums.last?);
+    let mut ends = Box::new([End::new(), End::new()]);
+    *run.from.of_mut(&mut ends) = sent(&sums);
+    Some(Flow {
+        key,
+        ordinal: 0,
+        first,
+        last,
+        group: sums.group,
+        ends,
+        icmp: Vec::new(),
+        evidence: Evidence::none(),
+        silences: Vec::new(),
+        syns: vec![run],
         local: Local::default(),
     })
 }
@@ -215,27 +237,34 @@ fn start(instance: &Instance, side: Side, space: Option<&Space>) -> Start {
     }
 }
 
-fn end(instance: &Instance, side: Side, sums: &Sums, space: Option<&Space>, start: Start) -> End {
-    let signals = side.of(&instance.body.signals).clone();
-    let mut end = End {
+/// What an end's sums say of it.
+fn sent(sums: &Sums) -> End {
+    End {
         packets: sums.packets,
         ip_bytes: sums.ip_bytes,
         payload_bytes: sums.payload_bytes,
         first: sums.first,
         last: sums.last,
+        ttl: sums.ttl,
+        first_payload: sums.first_payload,
+        window: sums.window,
+        lanes: sums.lanes.iter().collect(),
+        tunnels: sums.tunnels.to_vec(),
+        ..End::new()
+    }
+}
+
+fn end(instance: &Instance, side: Side, sums: &Sums, space: Option<&Space>, start: Start) -> End {
+    let signals = side.of(&instance.body.signals).clone();
+    let mut end = End {
         syn_acks: signals.syn_acks,
         syn_ack_seen: signals.syn_ack_seen,
         fins: signals.fins,
         fin_first: signals.fin_first,
         rsts: signals.rsts,
         rst_seen: signals.rst_seen,
-        ttl: sums.ttl,
-        first_payload: sums.first_payload,
-        window: sums.window,
-        lanes: sums.lanes.iter().collect(),
-        tunnels: sums.tunnels.to_vec(),
         zero_window: signals.zero_window,
-        ..End::new()
+        ..sent(sums)
     };
     if let Some(space) = space {
         let floor = if start.exact { start.off } else { i64::MIN };

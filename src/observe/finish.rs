@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
 
 use crate::base::{Problem, ProblemKind, Problems, Stamp, Time};
-use crate::flow::{Flow, FlowKey, Pieces, Quote, Resolved, Side, resolve, seal};
+use crate::flow::{Flow, FlowKey, Pieces, Quote, Resolved, Side, resolve, seal, seal_lone};
 
 use super::model::{Hole, InputSummary, Observation};
 use super::partial::Partial;
@@ -47,8 +47,13 @@ impl Finishing<'_> {
 
     /// Finishes the pieces of a tuple: as flows where they are held, else as sums.
     pub(super) fn tuple(&self, key: FlowKey, pieces: Pieces, held: bool, done: &mut Finished) {
-        if let Some(lone) = pieces.lone().filter(|_| !held && self.asked.is_empty()) {
-            return done.rest.add_attempt(&key, lone, self.peers);
+        match pieces.lone() {
+            Some(lone) if held => {
+                done.flows.extend(seal_lone(key, lone).map(|flow| Flow { ordinal: 1, ..flow }));
+                return;
+            }
+            Some(lone) if self.asked.is_empty() => return done.rest.add_attempt(&key, lone, self.peers),
+            _ => {}
         }
         let (instances, orphans) = resolve(&key, pieces);
         done.problems.extend(orphans.iter().map(orphan));
@@ -208,12 +213,12 @@ mod tests {
     use crate::flow::{EndPoint, Lane, Seen};
     use crate::packet::{Tcp, TcpFlags, Vlans};
 
-    #[test]
-    fn an_attempt_alone_sums_up_to_what_its_sealed_flow_does() {
+    /// An attempt of so many SYNs from 10.0.0.9 to 10.0.0.2.
+    fn attempt(syns: i64) -> (FlowKey, Pieces) {
         let end = |host, port| EndPoint { addr: IpAddr::V4(Ipv4Addr::new(10, 0, 0, host)), port };
         let (key, side) = FlowKey::new(Proto::Tcp, end(9, 50_000), end(2, 445));
         let mut pieces = Pieces::default();
-        for n in 1..=3 {
+        for n in 1..=syns {
             let at = Stamp { time: Time::from_nanos(n), at: FrameRef { input: InputId(0), frame: n.unsigned_abs() } };
             let lane = Lane::new(7, Vlans::NONE);
             let seen = Seen { at, lane, ttl: 64, ip_bytes: 60, payload: 0, group: false };
@@ -230,10 +235,16 @@ mod tests {
             };
             pieces.tcp(&key, side, &seen, &syn);
         }
+        (key, pieces)
+    }
+
+    #[test]
+    fn an_attempt_alone_sums_up_to_what_its_sealed_flow_does() {
+        let (key, pieces) = attempt(3);
         assert!(pieces.lone().is_some());
         let many = Pieces::Many(pieces.clone().into_vec());
         for known in [9, 2] {
-            let peers: Peers = [end(known, 0).addr].into_iter().collect();
+            let peers: Peers = [IpAddr::V4(Ipv4Addr::new(10, 0, 0, known))].into_iter().collect();
             let finishing = Finishing { wanted: &BTreeSet::new(), peers: &peers, asked: &[] };
             let sums = |pieces: &Pieces| {
                 let mut done = Finished::default();
@@ -243,6 +254,24 @@ mod tests {
             assert_eq!(sums(&pieces), sums(&many));
             assert_eq!(sums(&pieces).0.packets, 3);
             assert_eq!(sums(&pieces).0.ttls.len(), usize::from(known == 9));
+        }
+    }
+
+    #[test]
+    fn an_attempt_alone_becomes_the_flow_that_its_pieces_would() {
+        let finishing = Finishing { wanted: &BTreeSet::new(), peers: &Peers::default(), asked: &[] };
+        for syns in 1..=8 {
+            let (key, pieces) = attempt(syns);
+            assert!(pieces.lone().is_some());
+            let many = Pieces::Many(pieces.clone().into_vec());
+            let flows = |pieces: Pieces| {
+                let mut done = Finished::default();
+                finishing.tuple(key, pieces, true, &mut done);
+                done.flows
+            };
+            let alone = flows(pieces);
+            assert_eq!(alone.len(), 1);
+            assert_eq!(alone, flows(many));
         }
     }
 }

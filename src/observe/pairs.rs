@@ -1,12 +1,14 @@
 //! Which addresses were seen sending to which, where and when: what absence and silence are measured against.
 
 use std::net::IpAddr;
+use std::panic::resume_unwind;
+use std::thread;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use crate::base::{Known, Problem, ProblemKind, Span, Stamp};
-use crate::flow::{AttemptContext, Flow, Lane, Orientation, Side, span};
+use crate::flow::{AttemptContext, End, Flow, Lane, Orientation, Side, span};
 
 use super::model::Observation;
 use crate::packet::CUT_QUOTE;
@@ -37,6 +39,10 @@ struct Host {
     received: bool,
 }
 
+/// By sender and receiver.
+type Pairs = HashMap<(IpAddr, IpAddr), Sights, RandomState>;
+/// By address.
+type Hosts = HashMap<IpAddr, Host, RandomState>;
 /// Lowest and highest time to live by sender and lane.
 type Ttls = HashMap<(IpAddr, Lane), (u8, u8), RandomState>;
 
@@ -44,8 +50,8 @@ type Ttls = HashMap<(IpAddr, Lane), (u8, u8), RandomState>;
 /// times to live alone.
 #[derive(Clone, Debug, Default)]
 pub struct PairIndex {
-    pairs: HashMap<(IpAddr, IpAddr), Sights, RandomState>,
-    hosts: HashMap<IpAddr, Host, RandomState>,
+    pairs: Pairs,
+    hosts: Hosts,
     ttls: Ttls,
     /// Whether ICMP errors were cut before the packet they quote.
     errors_cut: bool,
@@ -61,39 +67,66 @@ impl Sights {
     }
 }
 
+/// Flows that are worth a thread.
+const WORTH_A_THREAD: usize = 4096;
+
+/// Of each unicast flow and each side that sent something: who sent, to whom, and what.
+fn sides(seen: &Observation) -> impl Iterator<Item = (IpAddr, IpAddr, &End)> {
+    let unicast = seen.flows.iter().filter(|f| !f.group);
+    let sides = unicast
+        .flat_map(|f| [Side::A, Side::B].map(|side| (f.point(side).addr, f.point(side.other()).addr, f.end(side))));
+    sides.filter(|(.., end)| end.first.is_some())
+}
+
+fn pairs(seen: &Observation) -> Pairs {
+    let mut pairs = Pairs::default();
+    for (from, to, end) in sides(seen) {
+        let (Some(first), Some(last)) = (end.first, end.last) else { continue };
+        let mut lanes = end.lanes.iter().map(|&lane| Sight { lane, first, last });
+        if let Some(sight) = lanes.next() {
+            let sights = pairs.entry((from, to)).or_insert_with(|| Sights { first: sight, more: Vec::new() });
+            std::iter::once(sight).chain(lanes).for_each(|sight| sights.add(sight));
+        }
+    }
+    pairs
+}
+
+fn hosts(seen: &Observation) -> (Hosts, Ttls) {
+    let (mut hosts, mut ttls) = (Hosts::default(), Ttls::default());
+    let mut add = |of: (IpAddr, Lane), ttl: (u8, u8)| {
+        let known = ttls.entry(of).or_insert(ttl);
+        *known = span(Some(*known), Some(ttl)).unwrap_or(ttl);
+    };
+    for (from, to, end) in sides(seen) {
+        hosts.entry(from).or_default().sent = true;
+        hosts.entry(to).or_default().received = true;
+        if let Some(ttl) = end.ttl {
+            end.lanes.iter().for_each(|&lane| add((from, lane), ttl));
+        }
+    }
+    seen.rest.ttls.iter().for_each(|t| add((t.addr, t.lane), t.range));
+    (hosts, ttls)
+}
+
 impl PairIndex {
     /// From all flows of an observation.
     pub fn new(seen: &Observation) -> Self {
+        Self::made_by(1, seen)
+    }
+
+    /// The same, made by several threads, of which nothing shows.
+    pub fn made_by(threads: usize, seen: &Observation) -> Self {
         let cut = |p: &Problem| p.kind == ProblemKind::PacketTruncated && p.detail == CUT_QUOTE;
-        let mut index = Self { errors_cut: seen.problems.iter().any(cut), ..Self::default() };
-        for flow in seen.flows.iter().filter(|f| !f.group) {
-            index.add(flow, Side::A);
-            index.add(flow, Side::B);
-        }
-        seen.rest.ttls.iter().for_each(|t| index.ttl((t.addr, t.lane), t.range));
-        index
-    }
-
-    fn add(&mut self, flow: &Flow, side: Side) {
-        let end = flow.end(side);
-        let (Some(first), Some(last)) = (end.first, end.last) else { return };
-        let (from, to) = (flow.point(side).addr, flow.point(side.other()).addr);
-        self.hosts.entry(from).or_default().sent = true;
-        self.hosts.entry(to).or_default().received = true;
-        let mut lanes = end.lanes.iter().map(|&lane| Sight { lane, first, last });
-        if let Some(sight) = lanes.next() {
-            let new = || Sights { first: sight, more: Vec::new() };
-            let sights = self.pairs.entry((from, to)).or_insert_with(new);
-            std::iter::once(sight).chain(lanes).for_each(|sight| sights.add(sight));
-        }
-        if let Some(ttl) = end.ttl {
-            end.lanes.iter().for_each(|&lane| self.ttl((from, lane), ttl));
-        }
-    }
-
-    fn ttl(&mut self, of: (IpAddr, Lane), ttl: (u8, u8)) {
-        let known = self.ttls.entry(of).or_insert(ttl);
-        *known = span(Some(*known), Some(ttl)).unwrap_or(ttl);
+        let errors_cut = seen.problems.iter().any(cut);
+        let (pairs, (hosts, ttls)) = if threads > 1 && seen.flows.len() >= WORTH_A_THREAD {
+            thread::scope(|scope| {
+                let hosts = scope.spawn(|| hosts(seen));
+                (pairs(seen), hosts.join().unwrap_or_else(|panic| resume_unwind(panic)))
+            })
+        } else {
+            (pairs(seen), hosts(seen))
+        };
+        Self { pairs, hosts, ttls, errors_cut }
     }
 
     /// Packets from one address to another, by lane in the order of first flows; empty where there were none.

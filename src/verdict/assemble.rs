@@ -80,7 +80,7 @@ fn look<'a>(
     for (index, point) in points.iter().enumerate() {
         let pairs = OnceLock::new();
         unrelated += point.observation.rest.flows;
-        let lens = Lens { who, classifier: &classifier, ports, point, index, pairs: &pairs, places };
+        let lens = Lens { who, classifier: &classifier, ports, point, index, threads, pairs: &pairs, places };
         let flows = &point.observation.flows;
         let found: Vec<Option<Seen<'a>>> = match &mut recall {
             Some(recall) => flows.iter().enumerate().map(|(i, flow)| recall.look(&lens, i, flow)).collect(),

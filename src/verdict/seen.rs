@@ -90,6 +90,8 @@ pub(super) struct Lens<'a, 'p> {
     pub(super) ports: &'p PortSet,
     pub(super) point: &'p PointView<'a>,
     pub(super) index: usize,
+    /// Threads that may work on it.
+    pub(super) threads: usize,
     /// Made where something asks for it.
     pub(super) pairs: &'p OnceLock<PairIndex>,
     pub(super) places: &'p Places,
@@ -135,7 +137,7 @@ impl<'a> Lens<'a, '_> {
     /// What judging a flow's attempt needs of the whole capture.
     pub(super) fn context(&self, flow: &Flow, direction: &Orientation, orig: Option<HostId>) -> AttemptContext {
         let at_originator = Known::Known(self.point.is_at(orig));
-        let pairs = self.pairs.get_or_init(|| PairIndex::new(self.point.observation));
+        let pairs = self.pairs.get_or_init(|| PairIndex::made_by(self.threads, self.point.observation));
         pairs.context(self.point.observation, flow, direction, at_originator)
     }
 
