@@ -165,3 +165,16 @@ fn a_file_of_a_series_is_no_early_end_where_the_next_goes_on_at_once() {
     let (status, report) = c.judge("a.pcap", &c.bytes[..half + 7], &[]);
     assert_eq!(status, 3, "without the next file: {report}");
 }
+
+#[test]
+fn a_capture_of_which_no_frame_can_be_read_may_have_held_any_time() {
+    let c = case("restore-clean.mount-server.pcap", "restore-clean.site.toml");
+    fs::write(c.path().join("whole.pcap"), &c.bytes).unwrap();
+    // An empty one is whole; of the other, a record was begun.
+    assert_eq!(c.judge("empty.pcap", &c.bytes[..24], &["whole.pcap"]).0, 0);
+    let (status, report) = c.judge("begun.pcap", &c.bytes[..31], &["whole.pcap"]);
+    assert_eq!(status, 3, "{report}");
+    assert!(reasons(&report).contains("the capture ends early: begun.pcap is cut off at byte 24"), "{report}");
+    let told = report["captures"][0]["cannot_tell"].to_string();
+    assert!(told.contains("nothing is called missing that was due after the damage, nor is there a pass"), "{told}");
+}

@@ -1,5 +1,6 @@
 //! Reports: one value, one file per format. Nothing here decides anything.
 
+pub(crate) mod alike;
 pub mod diff;
 pub mod flows;
 pub mod json;

@@ -37,7 +37,7 @@ pub(super) fn cannot_tell(p: &PointView<'_>, i: &InputSummary) -> Vec<String> {
         out.push(format!("{n} dropped while capturing: what takes as few is not called missing"));
     }
     if i.damaged_at.is_some() {
-        out.push("it is damaged: nothing is called missing that was due after the damage".to_owned());
+        out.push("it is damaged: nothing is called missing that was due after the damage, nor is there a pass of what may have come there".to_owned());
     }
     out.extend(p.observation.problems.iter().filter(|x| x.input == i.input).filter_map(problem));
     out

@@ -66,6 +66,7 @@ impl UnexpectedKind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct EndRecord {
     /// Address.
+    #[schemars(with = "String")]
     pub addr: IpAddr,
     /// Port.
     pub port: u16,

@@ -7,18 +7,23 @@ use super::page::{Ink, Page};
 use super::plural;
 use super::requirements::{attempt, ends, frame};
 use crate::base::WireText;
-use crate::report::{Class, FlowRecord, ProcessRecord, Report, TunnelRecord};
+use crate::report::alike::{Line, Service, lines};
+use crate::report::{Class, EndRecord, FlowRecord, ProcessRecord, Report, TunnelRecord};
 
 /// Groups printed per section without `--verbose`: a port scan has thousands.
 const GROUPS: usize = 12;
 
-/// Unexpected flows, the failing kinds first, grouped by kind, hosts and service.
+/// What is told in one bullet.
+struct Group<'a> {
+    what: String,
+    flows: Vec<&'a FlowRecord>,
+}
+
+/// Unexpected flows, the failing kinds first, those that are alike together.
 pub(super) fn unexpected(page: &mut Page, report: &Report, clock: &Clock) {
-    let of = |fails: bool| -> Vec<Vec<&FlowRecord>> {
+    let of = |fails: bool| -> Vec<Group<'_>> {
         let flows = report.flows.iter().map(AsRef::as_ref).filter(|f| f.class == Some(Class::Unexpected) && counts(f));
-        grouped(flows.filter(|f| f.unexpected.is_some_and(|k| k.fails()) == fails), |f| {
-            (f.unexpected.map(|k| k as u8), f.orig.named(), f.resp.named(), service(f))
-        })
+        alike(flows.filter(|f| f.unexpected.is_some_and(|k| k.fails()) == fails))
     };
     let (failing, warning) = (of(true), of(false));
     if failing.is_empty() && warning.is_empty() {
@@ -29,10 +34,33 @@ pub(super) fn unexpected(page: &mut Page, report: &Report, clock: &Clock) {
     groups(page, clock, ("!", Ink::Warn), &warning);
 }
 
+/// Unexpected flows in the groups in which they are told.
+fn alike<'a>(flows: impl Iterator<Item = &'a FlowRecord>) -> Vec<Group<'a>> {
+    let service = |f: &FlowRecord| {
+        let (orig, resp) = (f.orig.addr, f.resp.addr);
+        Some(Service { kind: f.unexpected?, orig, resp, proto: f.proto, port: f.resp.port })
+    };
+    let stranger = |f: &FlowRecord| f.orig.roles.as_ref().is_none_or(Vec::is_empty);
+    let (records, services): (Vec<&FlowRecord>, Vec<(Service, bool)>) =
+        flows.filter_map(|f| Some((f, (service(f)?, stranger(f))))).unzip();
+    let group = |members: &[usize], line: Line| {
+        let flows: Vec<&FlowRecord> = members.iter().filter_map(|&i| records.get(i).copied()).collect();
+        let services: Vec<Service> = members.iter().filter_map(|&i| services.get(i)).map(|(s, _)| *s).collect();
+        let ends = || flows.iter().flat_map(|f| [&f.orig, &f.resp]);
+        let name = |addr| ends().find(|e| e.addr == addr).map_or_else(String::new, EndRecord::named);
+        let told = line.told(&services, &name)?;
+        let what = format!("{}: {} → {} {}", told.kind.words(), told.from, told.to, told.services);
+        Some(Group { what, flows })
+    };
+    lines(&services).into_iter().filter_map(|(line, members)| group(&members, line)).collect()
+}
+
 /// Flows with two readings.
 pub(super) fn ambiguous(page: &mut Page, report: &Report, clock: &Clock) {
     let flows = report.flows.iter().map(AsRef::as_ref).filter(|f| f.class == Some(Class::Ambiguous) && counts(f));
-    let of = grouped(flows, |f| (f.orig.named(), f.resp.named(), service(f)));
+    let what = |f: &FlowRecord| format!("{} → {} {}", f.orig.named(), f.resp.named(), service(f));
+    let of = grouped(flows, what).into_iter().filter_map(|flows| Some(Group { what: what(flows.first()?), flows }));
+    let of: Vec<Group<'_>> = of.collect();
     if !of.is_empty() {
         page.heading("Flows with two readings");
         groups(page, clock, ("?", Ink::Warn), &of);
@@ -58,14 +86,11 @@ fn grouped<'a, K: Ord>(
     groups
 }
 
-fn groups(page: &mut Page, clock: &Clock, mark: (&str, Ink), groups: &[Vec<&FlowRecord>]) {
+fn groups(page: &mut Page, clock: &Clock, mark: (&str, Ink), groups: &[Group<'_>]) {
     let shown = if page.verbose() { groups.len() } else { GROUPS };
-    for group in groups.iter().take(shown) {
-        let Some(first) = group.first() else { continue };
-        let kind = first.unexpected.map_or(String::new(), |k| format!("{}: ", k.words()));
-        let count = plural(group.len() as u64, "flow");
-        let what = format!("{kind}{} → {} {}, {count}", first.orig.named(), first.resp.named(), service(first));
-        page.bullet(2, mark, &what);
+    for Group { what, flows } in groups.iter().take(shown) {
+        let Some(first) = flows.first() else { continue };
+        page.bullet(2, mark, &format!("{what}, {}", plural(flows.len() as u64, "flow")));
         if let Some(reason) = &first.reason {
             // The group's head says the kind in words already.
             let kind = first.unexpected.map_or(String::new(), |k| format!("{}: ", k.name()));
@@ -75,7 +100,7 @@ fn groups(page: &mut Page, clock: &Clock, mark: (&str, Ink), groups: &[Vec<&Flow
         page.copyable(4, "wireshark", &first.display_filter);
     }
     let rest = groups.iter().skip(shown);
-    let flows: usize = rest.clone().map(Vec::len).sum();
+    let flows: usize = rest.clone().map(|g| g.flows.len()).sum();
     if flows > 0 {
         let text = format!("and {} ({})", plural(rest.count() as u64, "more group"), plural(flows as u64, "flow"));
         page.bullet(2, mark, &format!("{text}; --verbose lists them"));
