@@ -411,12 +411,25 @@ mod tests {
     /// What the general way says where the glance sees something.
     fn agrees(frame: &Frame<'_>) -> bool {
         let (segment, datagram) = (glance(frame), glance_datagram(frame));
-        let Some(seen) = segment.or(datagram) else { return false };
+        let Some(seen) = segment.or(datagram) else {
+            assert!(quick(frame).is_none());
+            return false;
+        };
+        assert!(segment.is_none() || !is_datagram(frame));
         let packet = if segment.is_some() { seen.segment() } else { seen.datagram() };
         let decoded = decode(frame);
         assert_eq!(decoded.issue, None, "{seen:?}");
         assert_eq!(format!("{:?}", decoded.packet.unwrap()), format!("{packet:?}"));
         assert_eq!(seen.device, decoded.device);
+        if let Some(q) = quick(frame) {
+            assert!(segment.is_some());
+            let half = |n: u64| u32::try_from(n & 0xffff_ffff).unwrap();
+            assert_eq!(Addresses::V4(half(q.addresses >> 32), half(q.addresses)), seen.addresses);
+            assert_eq!(q.ports, u32::from(seen.src_port) << 16 | u32::from(seen.dst_port));
+            assert_eq!((q.seq, q.ack, q.flags, q.window), (seen.seq, seen.ack, seen.flags, seen.window));
+            assert_eq!((q.ttl, q.id, q.ip_bytes), (seen.ttl, seen.id, seen.ip_bytes));
+            assert_eq!((q.payload_len, q.payload(frame)), (seen.payload_len, seen.payload));
+        }
         true
     }
 
@@ -496,7 +509,10 @@ mod tests {
             let tagged = [&[2; 12][..], &[0x81, 0, 0, 5], &ether, &ip(v6, udp, 30)].concat();
             for data in [data, tagged] {
                 let wire = u32::try_from(data.len()).unwrap();
-                assert!(agrees(&frame(LinkType::ETHERNET, &data, wire)));
+                let whole = frame(LinkType::ETHERNET, &data, wire);
+                assert!(agrees(&whole));
+                let plain = !v6 && data[12..14] == [8, 0];
+                assert_eq!((quick(&whole).is_some(), is_datagram(&whole)), (plain && !udp, plain && udp));
                 assert!(agrees(&frame(LinkType::ETHERNET, &data[..data.len() - 20], wire)), "cut by the snaplen");
             }
         }
