@@ -99,6 +99,14 @@ fn statistics_that_cannot_be_right_lose_their_times_but_not_their_counters() {
 }
 
 #[test]
+fn statistics_from_before_the_first_frame_tell_since_when_it_listened() {
+    let before = statistics(0, T - SECOND, &[(2, T - 2 * SECOND), (3, T - SECOND)]);
+    let (_, _, meta) = read([head(9), before, packet(0, T)].concat());
+    assert_eq!((meta.first(), meta.last()), (Some(time(T - 2 * SECOND)), Some(time(T))));
+    assert_eq!(meta.problems(), []);
+}
+
+#[test]
 fn loss_is_unknown_unless_every_interface_with_packets_reported_it() {
     let second = block(1, &[0, 1, 0, 0, 0, 0, 0, 0]);
     let bytes = [head(9), second, packet(0, T), statistics(0, T, &[(5, 7)])].concat();

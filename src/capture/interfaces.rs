@@ -2,8 +2,8 @@
 //!
 //! A thread per interface receives and hands over, nothing else: packets as blocks, whole batches at a time, over a bounded
 //! channel. What finds no room there is counted and told as the system's drops are. Counters are written every second, so the
-//! stream says until when it saw nothing. A packet's time is the kernel's; that of counters is this host's clock. Several
-//! interfaces are merged by time.
+//! stream says until when it saw nothing: once the packets from before they were read are in. A packet's time is the kernel's;
+//! that of counters is this host's clock. Several interfaces are merged by time.
 
 use std::io::{self, Cursor, Read};
 use std::net::IpAddr;
@@ -16,6 +16,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use pcap::{Active, Capture, Device, Linktype, Precision};
 
 use super::merge::{Batch, Merge};
+use super::patience::{impatient, wait};
 use super::write::{Counters, InterfaceHead, interface, packet, section, statistics};
 use crate::base::{Span, Time};
 
@@ -25,8 +26,8 @@ pub const ANY: &str = "any";
 const SLL2: i32 = 276;
 /// Whether times are asked for in nanoseconds. Only Linux' libpcap gives them; elsewhere asking does nothing, and is not told.
 const NANO: bool = cfg!(target_os = "linux");
-/// How long libpcap waits for packets before it says that none came, in milliseconds.
-const WAIT: i32 = 100;
+/// How long it is waited for packets before it counts that none came, and how long the kernel may wait for more of them.
+const WAIT: Duration = Duration::from_millis(100);
 /// Bytes after which a batch is handed over.
 const BATCH: usize = 64 * 1024;
 /// A batch is handed over at the latest after so long.
@@ -35,7 +36,7 @@ const AT_LATEST: Duration = Duration::from_millis(100);
 const IN_FLIGHT: usize = 256;
 /// Between two reports of the counters.
 const REPORT: Duration = Duration::from_secs(1);
-/// A packet is in libpcap's hands so long after it came: twice what it waits for more of them.
+/// A packet is in libpcap's hands so long after it came: twice what the kernel waits for more of them.
 const LATE: Span = Span::from_millis(2 * 100);
 /// A packet waits so long for those of other interfaces.
 const HOLD: Span = Span::from_secs(1);
@@ -205,6 +206,7 @@ impl Interfaces {
                 packets: 0,
                 unhanded: 0,
                 totals: Totals::new(open.name == ANY),
+                due: Due(None),
                 name: open.name,
             };
             thread::Builder::new().name(format!("capture {number}")).spawn(move || worker.run(open.capture))?;
@@ -222,7 +224,7 @@ impl Open {
             .snaplen(snaplen)
             .buffer_size(i32::try_from(asked.buffer).unwrap_or(i32::MAX))
             .promisc(asked.promiscuous)
-            .timeout(WAIT)
+            .timeout(i32::try_from(WAIT.as_millis()).unwrap_or(i32::MAX))
             .precision(if NANO { Precision::Nano } else { Precision::Micro })
             .open()
             .map_err(other)?;
@@ -231,6 +233,7 @@ impl Open {
             let _as_it_was = capture.set_datalink(Linktype(SLL2));
         }
         let filter = Self::filter(name, &mut capture, asked, notes)?;
+        let capture = impatient(capture).map_err(other)?;
         let link = u16::try_from(capture.get_datalink().0).unwrap_or(u16::MAX);
         let (name, addresses) = (name.to_owned(), Vec::new());
         Ok(Self { name, capture, link, snaplen: asked.snaplen, filter, addresses })
@@ -334,6 +337,17 @@ impl Totals {
     }
 }
 
+/// Counters that were read, and when: written once nothing earlier will come, or the stream would say that it saw nothing
+/// where libpcap still held packets. Behind them those would also wait for other interfaces' later packets.
+struct Due(Option<(Time, Counters)>);
+
+impl Due {
+    /// The counters, where nothing earlier than `until` will come.
+    fn take(&mut self, until: Time) -> Option<(Time, Counters)> {
+        self.0.take_if(|(read, _)| *read <= until)
+    }
+}
+
 struct Worker {
     number: u32,
     name: String,
@@ -349,13 +363,16 @@ struct Worker {
     packets: u64,
     unhanded: u64,
     totals: Totals,
+    due: Due,
 }
 
 impl Worker {
     fn run(mut self, mut capture: Capture<Active>) {
         let (mut handed, mut reported) = (Instant::now(), Instant::now());
-        self.report(&mut capture);
+        let mut asked = reported;
+        self.read_counters(&mut capture);
         while !self.halt.is_asked() {
+            let mut nothing = false;
             match capture.next_packet() {
                 Ok(p) => {
                     let time = time(p.header.ts.tv_sec, p.header.ts.tv_usec);
@@ -363,25 +380,40 @@ impl Worker {
                     self.packets += 1;
                     self.until = self.until.max(time);
                 }
-                // What came before libpcap began to wait would be here.
-                Err(pcap::Error::TimeoutExpired) => self.until = self.until.max(now().minus(LATE)),
+                // What came before libpcap was asked would be here. This thread may have slept since.
+                Err(pcap::Error::TimeoutExpired) => {
+                    self.until = self.until.max(before(now(), asked.elapsed()).minus(LATE));
+                    nothing = true;
+                }
                 // Gone for good: libpcap itself waits for interfaces that are merely down.
                 Err(_) => break,
             }
+            if let Some(due) = self.due.take(self.until) {
+                self.write(due);
+            }
             let now = Instant::now();
+            asked = now;
             if now - reported >= REPORT {
                 reported = now;
-                self.report(&mut capture);
+                self.read_counters(&mut capture);
             }
             let something = self.several || !self.batch.is_empty();
             if self.batch.len() >= BATCH || now - handed >= AT_LATEST && something {
                 handed = now;
                 self.hand_over();
             }
+            if nothing {
+                wait(&capture, WAIT);
+                asked = Instant::now();
+            }
         }
         self.hand_over();
-        self.report(&mut capture);
+        self.due = Due(None);
+        self.read_counters(&mut capture);
         self.until = Time::from_nanos(i64::MAX);
+        if let Some(last) = self.due.take(self.until) {
+            self.write(last);
+        }
         let last = self.take();
         // Whoever reads has stopped.
         let _nobody_reads = self.send.send_timeout(last, AT_THE_END);
@@ -400,11 +432,19 @@ impl Worker {
         self.packets = 0;
     }
 
-    fn report(&mut self, capture: &mut Capture<Active>) {
+    fn read_counters(&mut self, capture: &mut Capture<Active>) {
+        // Due for as long as it takes to the next: the clock was set back, or there is nothing to wait with.
+        if let Some(overdue) = self.due.0.take() {
+            self.write(overdue);
+        }
         if let Ok(s) = capture.stats() {
             self.totals.take([s.received, s.dropped, s.if_dropped]);
         }
-        statistics(&mut self.batch, self.number, self.start, now(), &self.totals.counters(self.unhanded));
+        self.due = Due(Some((now(), self.totals.counters(self.unhanded))));
+    }
+
+    fn write(&mut self, (read, counters): (Time, Counters)) {
+        statistics(&mut self.batch, self.number, self.start, read, &counters);
     }
 }
 
@@ -419,6 +459,11 @@ fn time(secs: impl TryInto<i64>, fraction: impl TryInto<u32>) -> Time {
     let parts = secs.try_into().ok().zip(fraction.try_into().ok());
     let nanos = |n: u32| if NANO { n } else { n.saturating_mul(1000) };
     parts.and_then(|(s, n)| Time::from_parts(s, nanos(n))).unwrap_or(Time::from_nanos(0))
+}
+
+/// So much earlier.
+fn before(time: Time, passed: Duration) -> Time {
+    time.minus(Span::from_nanos(u64::try_from(passed.as_nanos()).unwrap_or(u64::MAX)))
 }
 
 /// This host's clock: the only one the library looks at, since a capture is where time comes from.
@@ -439,5 +484,14 @@ mod tests {
         let counters = totals.counters(10);
         assert_eq!((counters.received, counters.system_drops), (u64::from(u32::MAX) + 2, Some(15)));
         assert_eq!(Totals::new(true).counters(0).interface_drops, None, "nobody counts it on all interfaces");
+    }
+
+    #[test]
+    fn counters_wait_for_the_packets_from_before_they_were_read() {
+        let at = Time::from_nanos;
+        let mut due = Due(Some((at(20), Counters::default())));
+        assert_eq!(due.take(at(19)), None, "a packet of 19 may still come");
+        assert_eq!(due.take(at(20)), Some((at(20), Counters::default())));
+        assert_eq!(due.take(at(30)), None, "once");
     }
 }

@@ -1,7 +1,8 @@
 //! Blocks of several interfaces in one stream, in the order of their times.
 //!
 //! A packet is handed on once every other interface has shown a later one or said that nothing earlier will come, and at the
-//! latest when it has waited long enough. The order of one interface is left as it is.
+//! latest when it has waited long enough. The order of one interface is left as it is: whoever fills a line sees to it that
+//! statistics do not stand before packets from before them.
 
 use std::collections::VecDeque;
 

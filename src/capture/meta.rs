@@ -14,6 +14,8 @@ use crate::base::{InputId, Known, Problem, ProblemKind, Span, Time, WireText};
 
 /// Statistics further than this after the last frame, or a start further than this before the first, are not believed.
 const PLAUSIBLE: Span = Span::from_secs(366 * 24 * 3600);
+/// Statistics may be this much older than the first frame: a live capture writes them every second, from before that one on.
+const BEFORE_FRAMES: Span = Span::from_secs(10);
 /// A step back longer than this is a clock that was set; capturing on several queues or interfaces swaps neighbours only.
 const SET_BACK: Span = Span::from_millis(100);
 /// 2000-01-01: the earliest time believed of statistics where no frame tells better.
@@ -368,7 +370,7 @@ impl InputMeta {
 
     fn is_plausible_end(&self, t: Time) -> bool {
         match self.span {
-            Some((min, max)) => min <= t && t <= max.plus(PLAUSIBLE),
+            Some((min, max)) => min.minus(BEFORE_FRAMES) <= t && t <= max.plus(PLAUSIBLE),
             None => t >= EARLIEST,
         }
     }

@@ -24,6 +24,8 @@ mod merge;
 mod meta;
 mod order;
 mod packed;
+#[cfg(live_capture)]
+mod patience;
 mod pcap;
 mod pcapng;
 mod reader;

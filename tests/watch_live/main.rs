@@ -35,6 +35,7 @@ mod seal;
 mod synth;
 
 mod hostile;
+mod quiet;
 mod several;
 mod signals;
 mod world;
