@@ -14,6 +14,7 @@ use portwitness::observe::{Growing, Observation};
 use proptest::collection::vec;
 use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::TestRunner;
+use rustix::process::Signal;
 
 use super::cmd::{Running, command};
 use super::failure::{Context as _, Result};
@@ -154,7 +155,7 @@ fn agree([ebpf, pcap, dumped]: &[Value; 3]) {
     for other in [pcap, dumped] {
         let flows = |r: &Value| r["flows"].as_array().unwrap().iter().map(timeless).collect::<Vec<_>>();
         for (x, y) in flows(ebpf).iter().zip(&flows(other)) {
-            assert_eq!(x, y);
+            assert_eq!(x, y, "{}", other["captures"][0]["path"]);
         }
         assert_eq!(essence(ebpf), essence(other));
     }
@@ -527,9 +528,12 @@ fn frames_that_find_no_room_are_loss_and_forbid_absence() -> Result<()> {
         world::servers()?;
         // A frame's first bytes do not fit.
         let mut watch = watch(work, "ebpf", "-i any --ebpf-ring 4096")?;
+        // Nor does anybody make room meanwhile.
+        watch.signal(Signal::STOP)?;
         for _ in 0..50 {
             world::talk("10.77.0.13:8080", &[9; 1000])?;
         }
+        watch.signal(Signal::CONT)?;
         settle();
         watch.interrupt()?;
         watch.wait(LIMIT)?;
