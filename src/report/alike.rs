@@ -45,6 +45,8 @@ pub(crate) struct Told {
     pub(crate) to: String,
     /// `tcp/445`; of many how many there are and between which.
     pub(crate) services: String,
+    /// Wireshark display filter for them. Of strangers it shows what was sent to or by the host they have in common.
+    pub(crate) filter: String,
 }
 
 /// What is known of lines. Never iterated.
@@ -111,7 +113,29 @@ impl Line {
             Self::To(host) => (others(), name(host)),
             Self::From(host) => (name(host), others()),
         };
-        Some(Told { kind: first.kind, from, to, services: services(flows) })
+        Some(Told { kind: first.kind, from, to, services: services(flows), filter: self.filter(*first, flows) })
+    }
+
+    fn filter(self, first: Service, flows: &[Service]) -> String {
+        let field = |addr: IpAddr| if addr.is_ipv4() { "ip" } else { "ipv6" };
+        let (hosts, port) = match self {
+            Self::Service(_) | Self::Pair(..) => {
+                let name = field(first.orig);
+                (format!("{name}.addr == {} && {name}.addr == {}", first.orig, first.resp), "port")
+            }
+            Self::To(host) => (format!("{}.dst == {host}", field(host)), "dstport"),
+            Self::From(host) => (format!("{}.src == {host}", field(host)), "dstport"),
+        };
+        let proto = first.proto;
+        let ports = flows.iter().map(|s| s.port);
+        let (lowest, highest) = (ports.clone().min().unwrap_or(0), ports.max().unwrap_or(0));
+        if !matches!(proto, Proto::Tcp | Proto::Udp) || flows.iter().any(|s| s.proto != proto) {
+            hosts
+        } else if lowest == highest {
+            format!("{hosts} && {proto}.{port} == {lowest}")
+        } else {
+            format!("{hosts} && {proto}.{port} in {{{lowest}..{highest}}}")
+        }
     }
 }
 
@@ -161,7 +185,7 @@ mod tests {
         let line = |(line, members): &(Line, Vec<usize>)| {
             let services: Vec<Service> = members.iter().map(|&i| flows[i].0).collect();
             let t = line.told(&services, &|a| format!("<{a}>")).unwrap();
-            (format!("{}: {} to {} {}", t.kind.name(), t.from, t.to, t.services), members.len())
+            (format!("{}: {} to {} {}; {}", t.kind.name(), t.from, t.to, t.services, t.filter), members.len())
         };
         lines(flows).iter().map(line).collect()
     }
@@ -176,15 +200,18 @@ mod tests {
             let all = told(&[scan, ports, out].concat());
             if n == 16 {
                 assert_eq!(all.len(), 48);
-                assert_eq!(all[0].0, "unknown_peer: <192.0.0.100> to <192.0.0.1> tcp/1000");
+                assert_eq!(
+                    all[0].0,
+                    "unknown_peer: <192.0.0.100> to <192.0.0.1> tcp/1000; ip.addr == 192.0.0.100 && ip.addr == 192.0.0.1 && tcp.port == 1000"
+                );
             } else {
                 let lines: Vec<&str> = all.iter().map(|l| l.0.as_str()).collect();
                 assert_eq!(
                     lines,
                     [
-                        "unknown_peer: 192.0.0.100 and 16 more addresses to <192.0.0.1> tcp/1000 to tcp/1016 (17 ports)",
-                        "no_rule: <192.0.0.2> to <192.0.0.1> tcp/2000 to tcp/2016 (17 ports)",
-                        "unknown_peer: <192.0.0.1> to 192.0.1.44 and 16 more addresses tcp/443",
+                        "unknown_peer: 192.0.0.100 and 16 more addresses to <192.0.0.1> tcp/1000 to tcp/1016 (17 ports); ip.dst == 192.0.0.1 && tcp.dstport in {1000..1016}",
+                        "no_rule: <192.0.0.2> to <192.0.0.1> tcp/2000 to tcp/2016 (17 ports); ip.addr == 192.0.0.2 && ip.addr == 192.0.0.1 && tcp.port in {2000..2016}",
+                        "unknown_peer: <192.0.0.1> to 192.0.1.44 and 16 more addresses tcp/443; ip.src == 192.0.0.1 && tcp.dstport == 443",
                     ]
                 );
             }

@@ -17,6 +17,10 @@ const GROUPS: usize = 12;
 struct Group<'a> {
     what: String,
     flows: Vec<&'a FlowRecord>,
+    /// Whether one reason holds for all of them.
+    same: bool,
+    /// For Wireshark, where that is not the first flow's.
+    filter: Option<String>,
 }
 
 /// Unexpected flows, the failing kinds first, those that are alike together.
@@ -50,7 +54,9 @@ fn alike<'a>(flows: impl Iterator<Item = &'a FlowRecord>) -> Vec<Group<'a>> {
         let name = |addr| ends().find(|e| e.addr == addr).map_or_else(String::new, EndRecord::named);
         let told = line.told(&services, &name)?;
         let what = format!("{}: {} → {} {}", told.kind.words(), told.from, told.to, told.services);
-        Some(Group { what, flows })
+        // One flow can be told again by both its ports.
+        let filter = (flows.len() > 1).then_some(told.filter);
+        Some(Group { what, flows, same: matches!(line, Line::Service(_)), filter })
     };
     lines(&services).into_iter().filter_map(|(line, members)| group(&members, line)).collect()
 }
@@ -59,7 +65,9 @@ fn alike<'a>(flows: impl Iterator<Item = &'a FlowRecord>) -> Vec<Group<'a>> {
 pub(super) fn ambiguous(page: &mut Page, report: &Report, clock: &Clock) {
     let flows = report.flows.iter().map(AsRef::as_ref).filter(|f| f.class == Some(Class::Ambiguous) && counts(f));
     let what = |f: &FlowRecord| format!("{} → {} {}", f.orig.named(), f.resp.named(), service(f));
-    let of = grouped(flows, what).into_iter().filter_map(|flows| Some(Group { what: what(flows.first()?), flows }));
+    let of = grouped(flows, what)
+        .into_iter()
+        .filter_map(|flows| Some(Group { what: what(flows.first()?), flows, same: true, filter: None }));
     let of: Vec<Group<'_>> = of.collect();
     if !of.is_empty() {
         page.heading("Flows with two readings");
@@ -88,16 +96,19 @@ fn grouped<'a, K: Ord>(
 
 fn groups(page: &mut Page, clock: &Clock, mark: (&str, Ink), groups: &[Group<'_>]) {
     let shown = if page.verbose() { groups.len() } else { GROUPS };
-    for Group { what, flows } in groups.iter().take(shown) {
+    for Group { what, flows, same, filter } in groups.iter().take(shown) {
         let Some(first) = flows.first() else { continue };
         page.bullet(2, mark, &format!("{what}, {}", plural(flows.len() as u64, "flow")));
         if let Some(reason) = &first.reason {
             // The group's head says the kind in words already.
             let kind = first.unexpected.map_or(String::new(), |k| format!("{}: ", k.name()));
-            page.field(4, "seen", reason.strip_prefix(&kind).unwrap_or(reason));
+            let reason = reason.strip_prefix(&kind).unwrap_or(reason);
+            page.field(4, "seen", &format!("{}{reason}", if *same { "" } else { "the first: " }));
         }
-        page.field(4, "evidence", &format!("{} {}, {}", frame(first), clock.moment(first.first), first.attempt));
-        page.copyable(4, "wireshark", &first.display_filter);
+        let of = if flows.len() > 1 { "the first: " } else { "" };
+        let evidence = format!("{of}{} {}, {}", frame(first), clock.moment(first.first), first.attempt);
+        page.field(4, "evidence", &evidence);
+        page.copyable(4, "wireshark", filter.as_ref().unwrap_or(&first.display_filter));
     }
     let rest = groups.iter().skip(shown);
     let flows: usize = rest.clone().map(|g| g.flows.len()).sum();
