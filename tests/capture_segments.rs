@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use portwitness::base::{InputId, Problem, ProblemKind, Time};
-use portwitness::capture::{CaptureFile, Event, FrameSource, InputMeta, LinkType, Reader};
+use portwitness::capture::{CaptureFile, Event, Frame, FrameSource, InputMeta, LinkType, Reader, Sink};
 use proptest::prelude::*;
 
 /// A frame that outlives its reader.
@@ -82,6 +82,41 @@ fn by_segments(path: &Path, size: u64) -> (Whole, usize) {
         begin = end;
     }
     (whole, good)
+}
+
+/// Has the file cut at a frame.
+struct Cutting<F>(u64, F);
+
+impl<F: FnMut(u64)> Sink for Cutting<F> {
+    fn frame(&mut self, frame: &Frame<'_>) {
+        self.0 += 1;
+        assert_eq!(frame.data, [7; 64], "bytes that were not in the file");
+        (self.1)(self.0);
+    }
+
+    fn problem(&mut self, problem: Problem) {
+        assert_eq!(problem.kind, ProblemKind::FileTruncated);
+    }
+}
+
+#[test]
+fn a_file_that_shrinks_while_it_is_read_ends_where_it_ends_by_then() {
+    const RECORDS: usize = 20_000;
+    let packet = Item::Packet { data: vec![7; 64], nanos: 1 << 60, interface: 0, more: 0, drops: None };
+    let bytes = pcap(&vec![packet; RECORDS], false);
+    let len = bytes.len();
+    // Between two records, within one, and before what was read already.
+    for left in [24 + 80 * 9_000, 24 + 80 * 9_000 + 30, 24] {
+        let stored = stored(&bytes);
+        let file = CaptureFile::open(stored.path(), InputId(3)).unwrap();
+        let mut sink = Cutting(0, |n| {
+            if n == 6_000 {
+                stored.as_file().set_len(left).unwrap();
+            }
+        });
+        let meta = file.read_segment(file.first_segment(), len as u64).unwrap().each(&mut sink);
+        assert!(sink.0 == meta.packets && (6_000..=9_000).contains(&sink.0), "{left}: {}", sink.0);
+    }
 }
 
 /// One thing to write into a file.

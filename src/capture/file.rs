@@ -5,7 +5,6 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use super::detect::{self, Kind};
 use super::event::FrameSource as _;
@@ -30,7 +29,6 @@ pub struct CaptureFile {
     packing: Option<Codec>,
     hashed: bool,
     meter: Option<Arc<Meter>>,
-    torn: Arc<AtomicBool>,
     /// What is declared before the first record, and where that record begins.
     start: (u64, Context),
     /// What is declared before the first packet.
@@ -209,8 +207,7 @@ impl CaptureFile {
 
     fn new(name: &str, input: InputId, bytes: Bytes, packing: Option<Codec>, start: (u64, Context)) -> Self {
         let (name, declared) = (name.to_owned(), start.1.clone());
-        let mut this =
-            Self { name, input, bytes, packing, hashed: false, meter: None, torn: Arc::default(), start, declared };
+        let mut this = Self { name, input, bytes, packing, hashed: false, meter: None, start, declared };
         this.declared = this.prologue();
         this
     }
@@ -349,8 +346,7 @@ impl CaptureFile {
         }
         // The file header belongs to the first segment's bytes.
         let pos = offset.max(self.start.0);
-        let source =
-            Source::File { file: Arc::clone(file), pos, meter: self.meter.clone(), torn: Arc::clone(&self.torn) };
+        let source = Source::File { file: Arc::clone(file), pos, meter: self.meter.clone() };
         Some(Reader::new(self.input, Window::new(source, pos, &[]), context, offset, end))
     }
 }

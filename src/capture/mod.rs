@@ -1,8 +1,8 @@
 //! Where frames come from: pcap, pcapng and snoop, compressed or not, from files and streams.
 //!
 //! [`CaptureFile`] recognises an input; a [`Reader`] pulls [`Event`]s out of it, a whole file or a segment, and says in
-//! an [`InputMeta`] what it read. Files are read at positions into a buffer of the reader's own; what of them lies in memory is
-//! looked at in place where the system allows for it (`mapped`). Memory is bounded whatever lengths a file claims.
+//! an [`InputMeta`] what it read. Files are read at positions into a buffer of the reader's own. Memory is bounded whatever
+//! lengths a file claims.
 
 mod blocks;
 mod clock;
@@ -18,7 +18,6 @@ mod host;
 pub mod interfaces;
 mod linktype;
 mod live;
-mod mapped;
 #[cfg_attr(not(live_capture), allow(dead_code, reason = "only several interfaces are merged"))]
 mod merge;
 mod meta;

@@ -172,13 +172,6 @@ impl Reader {
         }
     }
 
-    /// Drops what was read so far: the file shrank while it was looked at in place. Says that no segment was read.
-    pub(super) fn tear(&mut self) -> InputMeta {
-        self.window.tear();
-        (self.started_at, self.stopped) = (None, true);
-        self.finish()
-    }
-
     /// Whether the next record may be read like the one before it.
     pub(super) fn is_walking(&self) -> bool {
         self.pending.is_empty() && !self.stopped && self.owed.0 == 0

@@ -12,14 +12,7 @@ use super::pcapng::{self, Interface, PacketHead, block};
 use super::reader::{KEPT, PACKET_DATA, Reader, max_frame};
 use super::segment::{Context, Format};
 use super::window::Window;
-use crate::base::{Problem, Span, Time, fetch};
-
-/// Bytes fetched ahead of the record looked at: some thirty short ones, two lines of each.
-const AHEAD: usize = 4096;
-/// Bytes of a cache line.
-const LINE: usize = 64;
-/// A walk over less of what is mapped met something on its way.
-const SHORT: usize = 64 * 1024;
+use crate::base::{Problem, Span, Time};
 
 /// Who takes what a reader comes to.
 pub trait Sink {
@@ -88,9 +81,6 @@ impl Reader {
     /// Hands everything that is left to a sink, and says what was read.
     pub fn each(&mut self, sink: &mut impl Sink) -> InputMeta {
         loop {
-            if !self.in_place(sink) {
-                return self.tear();
-            }
             if self.is_walking() {
                 let (mut walk, window) = self.walk();
                 let n = walk.over(window.held(), window.offset(), sink);
@@ -107,26 +97,6 @@ impl Reader {
                 None => return self.finish(),
             }
         }
-    }
-
-    /// Walks over what can be looked at where it lies in memory; `false` where the file shrank meanwhile.
-    #[inline(always)]
-    fn in_place(&mut self, sink: &mut impl Sink) -> bool {
-        while self.is_walking()
-            && let Some(map) = self.window.mapped()
-        {
-            let (mut walk, window) = self.walk();
-            let n = walk.over(map.bytes(), window.offset(), sink);
-            window.pass(n);
-            if map.is_torn() {
-                return false;
-            }
-            // What comes next is unusual, or cut by the end of what is mapped.
-            if n < SHORT {
-                break;
-            }
-        }
-        true
     }
 
     fn walk(&mut self) -> (Walk<'_>, &mut Window) {
@@ -171,8 +141,6 @@ impl Walk<'_> {
             && record.nanos < 1_000_000_000
             && let Some(data) = bytes.get(at + head..at + head + record.captured as usize)
         {
-            fetch(bytes, at + AHEAD);
-            fetch(bytes, at + AHEAD + LINE);
             at += head + data.len();
             let time = Time::from_nanos(i64::from(record.secs) * 1_000_000_000 + record.nanos.cast_signed());
             tally.add(time, record.captured < record.original);
@@ -204,8 +172,6 @@ impl Walk<'_> {
             && packet.head.captured <= max_frame(interface.link).min(KEPT)
             && let Some(time) = time(interface, packet.head.ticks)
         {
-            fetch(bytes, at + AHEAD);
-            fetch(bytes, at + AHEAD + LINE);
             at += packet.len;
             tally.add(time, packet.head.captured < packet.head.original);
             own.packets += 1;

@@ -4,15 +4,11 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::mapped::Mapped;
 use super::source::{Meter, Stream};
 
-/// Bytes read at once.
+/// Bytes read at once: what a core's own cache holds beside all else.
 pub(super) const CHUNK: usize = 256 * 1024;
-/// Bytes held of a file that are too few to go on with: the end of what was read may cut a record.
-const FEW: usize = 16 * 1024;
 
 /// Where bytes come from.
 pub(crate) enum Source {
@@ -24,8 +20,6 @@ pub(crate) enum Source {
         pos: u64,
         /// Where it is counted.
         meter: Option<Arc<Meter>>,
-        /// Whether it shrank while it was looked at in place: from then on it is read.
-        torn: Arc<AtomicBool>,
     },
     /// Anything that can only be read forwards.
     Stream(Stream),
@@ -101,36 +95,6 @@ impl Window {
         }
         let end = self.held.end.min(self.held.start.saturating_add(n));
         Ok(self.buf.get(self.held.start..end).unwrap_or(&[]))
-    }
-
-    /// The bytes that follow, where they lie in memory; only while too few are held to be worth looking at.
-    pub(crate) fn mapped(&self) -> Option<Mapped> {
-        match &self.source {
-            Source::File { file, torn, .. } if self.held.len() < FEW && !torn.load(Ordering::Relaxed) => {
-                Mapped::of(file, self.offset)
-            }
-            _ => None,
-        }
-    }
-
-    /// Says that what was mapped is void.
-    pub(crate) fn tear(&self) {
-        if let Source::File { torn, .. } = &self.source {
-            torn.store(true, Ordering::Relaxed);
-        }
-    }
-
-    /// Consumes `n` bytes that were looked at in place.
-    pub(crate) fn pass(&mut self, n: usize) {
-        let held = self.take(n).len();
-        if let Source::File { pos, meter, .. } = &mut self.source
-            && held < n
-        {
-            let more = n - held;
-            (self.held, self.offset) = (0..0, self.offset + more as u64);
-            *pos += more as u64;
-            meter.iter().for_each(|m| m.add(more));
-        }
     }
 
     fn fill(&mut self, n: usize) -> io::Result<()> {

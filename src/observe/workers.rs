@@ -75,13 +75,13 @@ struct Fold {
 }
 
 impl Fold {
-    /// Takes in the next segment, read again where its guess was wrong or its file shrank.
-    fn take(&mut self, mut done: Done, again: impl FnOnce(Option<&SegmentReport>) -> Option<Done>) {
+    /// Takes in the next segment, read again where its guess was wrong.
+    fn take(&mut self, mut done: Done, again: impl FnOnce(&SegmentReport) -> Option<Done>) {
         let done = match &self.report {
-            None if done.report.started_at.is_some() => Some(done),
+            None => Some(done),
             Some(before) if before.finished => None,
             Some(before) if done.report.follows(before) => Some(done),
-            before => again(before.as_ref()),
+            Some(before) => again(before),
         };
         let Some(done) = done else { return };
         self.report = Some(done.report);
@@ -135,10 +135,9 @@ impl Cutter<'_> {
         Some(Task { slot, reader: file.read_segment(start, self.end(file, slot.1))? })
     }
 
-    fn again(&self, slot: Slot, before: Option<&SegmentReport>) -> Option<Done> {
+    fn again(&self, slot: Slot, before: &SegmentReport) -> Option<Done> {
         let file = self.files.get(slot.0)?;
-        let start = before.map_or_else(|| file.first_segment(), SegmentReport::next);
-        let reader = file.read_segment(start, self.end(file, slot.1))?;
+        let reader = file.read_segment(before.next(), self.end(file, slot.1))?;
         Some(run(Task { slot, reader }, self.limits))
     }
 }
@@ -231,32 +230,5 @@ impl Reading<'_> {
             self.out += 1;
             self.to_send = (slot.0, slot.1 + 1);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::base::InputId;
-
-    #[test]
-    fn a_first_segment_that_was_void_is_read_again() {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("captures/rpc-dynamic-dropped.console.pcapng");
-        let file = CaptureFile::open(&path, InputId(0)).unwrap();
-        let limits = Limits::default();
-        let cutter = Cutter { files: &[&file], segment: 4096, limits: &limits };
-        let mut fold = Fold::default();
-        for slot in (0..cutter.segments(&file)).map(|n| (0, n)) {
-            let mut done = run(cutter.task(slot).unwrap(), &limits);
-            if slot.1 == 0 {
-                done.report.started_at = None;
-            }
-            fold.take(done, |before| cutter.again(slot, before));
-        }
-        let whole = file.read_segment(file.first_segment(), u64::MAX).unwrap();
-        let whole = run(Task { slot: (0, 0), reader: whole }, &limits).stretch;
-        let folded = fold.stretch.unwrap();
-        assert!(whole.meta.packets > 50);
-        assert_eq!((folded.meta, folded.span), (whole.meta, whole.span));
     }
 }
