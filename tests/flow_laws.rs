@@ -97,7 +97,7 @@ fn read(dir: &std::path::Path, files: usize, threads: usize, segment_len: u64) -
     let inputs = (0..files as u32).map(|i| (InputId(i), CaptureFile::open(&dir.join(i.to_string()), InputId(i))));
     let mut seen = observe(inputs.collect(), &Options { threads, segment_len }).unwrap();
     // The folder's name is not what is compared.
-    seen.inputs.iter_mut().for_each(|i| i.name.clear());
+    seen.inputs.iter_mut().for_each(|i| i.name = "".into());
     seen
 }
 

@@ -160,7 +160,7 @@ pub(super) fn summary(name: String, meta: &InputMeta) -> InputSummary {
     let loss = meta.loss();
     InputSummary {
         input: meta.input,
-        name,
+        name: name.into(),
         format: meta.packing.map_or_else(|| meta.format.to_owned(), |by| format!("{}, {by}", meta.format)),
         sha256: meta.sha256.clone(),
         linktypes: meta.link_names(),

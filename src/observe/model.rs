@@ -1,5 +1,7 @@
 //! What was seen at one observation point: the one value between packets and judgement.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::base::{InputId, Known, Problem, Span, Time};
@@ -14,7 +16,7 @@ pub struct InputSummary {
     /// Its number.
     pub input: InputId,
     /// As the user named it; `-` for standard input.
-    pub name: String,
+    pub name: Arc<str>,
     /// `pcap`, `pcap (nanosecond)`, `pcapng`, ..., and what it is compressed with: `pcapng, gzip`.
     pub format: String,
     /// Lower-case hex SHA-256 of the input as it lies on disk, taken while it was read, where it was asked for.
@@ -50,7 +52,7 @@ impl InputSummary {
     pub fn unread(input: InputId, name: &str) -> Self {
         Self {
             input,
-            name: name.to_owned(),
+            name: name.into(),
             format: "unreadable".to_owned(),
             sha256: Known::Unknown,
             linktypes: Vec::new(),

@@ -334,6 +334,15 @@ impl Store {
             by.stamp(&mut at);
             self.count_shed(at, n);
         }
+        if self.entries.is_empty() && later.entries.len() < self.shed_at.1 && later.pieces <= self.limits.flows() {
+            // Nothing to look up: its own index goes on with it.
+            later.cool();
+            later.touch_all();
+            let Self { seeds, index, entries, pieces, .. } = later;
+            (self.seeds, self.index, self.entries, self.pieces) = (seeds, index, entries, pieces);
+            self.renumbered += 1;
+            return;
+        }
         self.entries.reserve(later.entries.len());
         let mut later = later.entries.into_iter();
         loop {

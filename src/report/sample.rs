@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::base::{InputId, Known, Problem, ProblemKind, Proto, Time};
-use crate::flow::FlowId;
+use crate::flow::{EndPoint, FlowId};
 use crate::matrix::{Need, Operation, Role, Scenario};
 
 fn at(text: &str) -> Time {
@@ -48,6 +48,7 @@ pub(super) fn flow(id: &str, orig: (&str, &str, u16), resp: (&str, &str, u16), f
         host: (!host.is_empty()).then(|| host.into()),
         roles: Some(Vec::new()),
     };
+    let point = |(_, addr, port): (&str, &str, u16)| EndPoint { addr: addr.parse().unwrap(), port };
     FlowRecord {
         id: FlowId(id.into()),
         proto: Proto::Tcp,
@@ -92,10 +93,7 @@ pub(super) fn flow(id: &str, orig: (&str, &str, u16), resp: (&str, &str, u16), f
         first_frame: frame,
         observation_point: None,
         connection: None,
-        display_filter: format!(
-            "tcp.port == {} && tcp.port == {} && ip.addr == {} && ip.addr == {}",
-            orig.2, resp.2, orig.1, resp.1
-        ),
+        display_filter: FlowFilter { proto: Proto::Tcp, ends: [orig, resp].map(point) },
     }
 }
 

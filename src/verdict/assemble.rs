@@ -225,7 +225,7 @@ fn captures(j: &Judged<'_, '_>) -> Vec<Capture> {
         let inferred = unseen_bytes(p);
         for i in &p.observation.inputs {
             all.push(Capture {
-                path: i.name.clone(),
+                path: i.name.to_string(),
                 format: i.format.clone(),
                 sha256: i.sha256.clone(),
                 linktypes: i.linktypes.clone(),
@@ -277,7 +277,7 @@ fn connection(j: &Judged<'_, '_>, s: &Seen<'_>) -> Option<Connection> {
             },
             orig: SocketAddr::new(orig.addr, orig.port).to_string(),
             resp: SocketAddr::new(resp.addr, resp.port).to_string(),
-            input: input.map(|i| i.name.clone()).unwrap_or_default(),
+            input: input.map(|i| i.name.to_string()).unwrap_or_default(),
             first_frame: o.flow.first.at.frame,
             first: o.flow.first.time,
         })

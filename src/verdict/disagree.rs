@@ -8,7 +8,7 @@ use super::seen::{Seen, Worked};
 use super::words;
 use crate::app::{AppProto, Refusal, RefusalStep};
 use crate::flow::Side;
-use crate::report::{Class, Disagreement};
+use crate::report::{Class, Disagreement, FlowFilter};
 
 /// Indices of flows that were refused and not made good, in their order, each connection once.
 pub(super) fn refused(seen: &[Seen<'_>]) -> Vec<usize> {
@@ -91,9 +91,9 @@ pub(super) fn disagreement(j: &Judged<'_, '_>, s: &Seen<'_>) -> Option<Disagreem
         said: said(r, &names),
         next_step: next_step(r, &names),
         at: r.at.time,
-        input: inputs.iter().find(|i| i.input == r.at.at.input).map(|i| i.name.clone()).unwrap_or_default(),
+        input: inputs.iter().find(|i| i.input == r.at.at.input).map(|i| i.name.to_string()).unwrap_or_default(),
         frame: r.at.at.frame,
-        display_filter: words::flow_filter(s.flow),
+        display_filter: FlowFilter::of(s.flow).to_string(),
     })
 }
 

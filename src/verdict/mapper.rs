@@ -137,7 +137,7 @@ fn entry(j: &Judged<'_, '_>, s: &Seen<'_>, kind: MapperKind, at: Stamp) -> Mappe
         answers: 1,
         asking_flow: s.id.clone(),
         at: at.time,
-        input: inputs.iter().find(|i| i.input == at.at.input).map(|i| i.name.clone()).unwrap_or_default(),
+        input: inputs.iter().find(|i| i.input == at.at.input).map(|i| i.name.to_string()).unwrap_or_default(),
         frame: at.at.frame,
     }
 }

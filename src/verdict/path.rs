@@ -9,10 +9,9 @@ use super::places::FlowAt;
 use super::points::{PointView, Sight};
 use super::seen::Seen;
 use super::sound::blind;
-use super::words;
 use crate::base::{Known, Proto, Span, Stamp, Time};
 use crate::flow::{Flow, Outcome, Side};
-use crate::report::{Path, PathFrame, PathKind};
+use crate::report::{FlowFilter, Path, PathFrame, PathKind};
 use crate::site::HostId;
 
 /// Beside the uncertainty of the clocks, what lies within this of an attempt may be what became of it.
@@ -270,7 +269,7 @@ impl<'w, 'a> Way<'w, 'a, '_> {
 
     fn input(&self, point: usize, at: Stamp) -> String {
         let inputs = self.point(point).map(|p| p.observation.inputs.as_slice()).unwrap_or_default();
-        inputs.iter().find(|i| i.input == at.at.input).map(|i| i.name.clone()).unwrap_or_default()
+        inputs.iter().find(|i| i.input == at.at.input).map(|i| i.name.to_string()).unwrap_or_default()
     }
 
     fn loss_unknown(&self, i: usize) -> bool {
@@ -297,7 +296,7 @@ impl<'w, 'a> Way<'w, 'a, '_> {
                 input: self.input(s.point, at),
                 frame: at.at.frame,
                 time: at.time,
-                display_filter: words::flow_filter(s.flow),
+                display_filter: FlowFilter::of(s.flow).to_string(),
             }
         });
         Path { kind, from, to, text, loss_unknown: self.loss_unknown(judged_at), frames: frames.collect() }

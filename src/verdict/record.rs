@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::words;
 use crate::app::Speaks;
 use crate::base::{Proto, Span, Time};
 use crate::flow::{self, After, Attempt, Break, ConnState, EndPoint, Flow, FlowId, Method, Orientation, Outcome, Side};
 use crate::observe::InputSummary;
 use crate::report::{
-    AfterRecord, AppRecord, Direction, EndRecord, FlowRecord, ProcessRecord, RefusalRecord, Teller, TunnelRecord,
+    AfterRecord, AppRecord, Direction, EndRecord, FlowFilter, FlowRecord, ProcessRecord, RefusalRecord, Teller,
+    TunnelRecord,
 };
 
 /// Facts of a flow as a record, without roles and class.
@@ -32,7 +32,7 @@ pub fn flow_record(
         conn_state: if flow.key.proto == Proto::Tcp { state.name() } else { "" },
         attempt: attempt.outcome.name(),
         attempt_reason: Arc::clone(&attempt.reason),
-        after: after.map(|a| broken(flow, direction, a)),
+        after: after.map(|a| Box::new(broken(flow, direction, a))),
         class: None,
         unexpected: None,
         assumed: false,
@@ -56,11 +56,14 @@ pub fn flow_record(
         dropped: dropped(flow),
         processes: processes(flow, orig),
         warnings: attempt.warnings.iter().map(|&w| warning(w)).collect(),
-        input: inputs.iter().find(|i| i.input == flow.first.at.input).map(|i| i.name.clone()).unwrap_or_default(),
+        input: inputs
+            .iter()
+            .find(|i| i.input == flow.first.at.input)
+            .map_or_else(|| "".into(), |i| Arc::clone(&i.name)),
         first_frame: flow.first.at.frame,
         observation_point: None,
         connection: None,
-        display_filter: words::flow_filter(flow),
+        display_filter: FlowFilter::of(flow),
     }
 }
 
@@ -87,7 +90,7 @@ fn broken(flow: &Flow, direction: Orientation, a: &After) -> AfterRecord {
         carried: a.carried,
         early: a.early,
         device_suspected: a.device.is_some(),
-        display_filter: format!("{}{which}", words::flow_filter(flow)),
+        display_filter: format!("{}{which}", FlowFilter::of(flow)),
     }
 }
 
@@ -115,13 +118,15 @@ fn app(flow: &Flow, orig: Side) -> AppRecord {
     let known = e.speaks.iter().find_map(|s| if let Speaks::Known(p) = s { Some(*p) } else { None });
     let other = e.speaks.contains(&Speaks::Other);
     let protocol = known.map(|p| p.word().to_owned()).or_else(|| other.then(|| "other".to_owned()));
-    let refusal = e.refusal.as_ref().map(|r| RefusalRecord {
-        step: r.step,
-        by: r.side_a.map(|a| if a == (orig == Side::A) { Teller::Originator } else { Teller::Responder }),
-        code: r.code,
-        name: r.name.clone(),
-        text: r.text.clone(),
-        at: r.at,
+    let refusal = e.refusal.as_ref().map(|r| {
+        Box::new(RefusalRecord {
+            step: r.step,
+            by: r.side_a.map(|a| if a == (orig == Side::A) { Teller::Originator } else { Teller::Responder }),
+            code: r.code,
+            name: r.name.clone(),
+            text: r.text.clone(),
+            at: r.at,
+        })
     });
     AppRecord { protocol, state: None, summary: e.summary(), facts: e.facts.clone(), mapper: e.mapper.clone(), refusal }
 }

@@ -10,7 +10,7 @@ use super::seen::{Seen, Worked};
 use super::settle::Settled;
 use super::words;
 use crate::matrix::{Need, Rule, RulePort};
-use crate::report::{Cause, Class, Outcome, Path, PathKind, Requirement};
+use crate::report::{Cause, Class, FlowFilter, Outcome, Path, PathKind, Requirement};
 
 /// The report's form of a settled demand.
 pub(super) fn requirement(j: &Judged<'_, '_>, s: &Settled) -> Requirement {
@@ -328,7 +328,7 @@ impl Telling<'_, '_> {
 
     fn filter(&self) -> String {
         match self.lead() {
-            Some(f) => words::flow_filter(f.flow),
+            Some(f) => FlowFilter::of(f.flow).to_string(),
             None if self.s.demand.responders.is_empty() => String::new(),
             None => {
                 words::pair_filter(self.j.site, &self.s.demand.drivers, &self.s.demand.responders, self.port.service)

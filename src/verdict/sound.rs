@@ -253,7 +253,7 @@ pub(super) fn local_window(places: &Places, point: usize, w: &Window) -> (Time, 
 
 /// An input whose damage hides part of a stretch.
 fn damaged_before<'p>(p: &'p PointView<'_>, from: Time, to: Time) -> Option<&'p str> {
-    p.observation.inputs.iter().find(|i| hides(p, i, from, to)).map(|i| i.name.as_str())
+    p.observation.inputs.iter().find(|i| hides(p, i, from, to)).map(|i| &*i.name)
 }
 
 /// Whether an input's damage hides part of a stretch: from its last readable frame on to where the next input begins, which in

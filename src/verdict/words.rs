@@ -1,12 +1,10 @@
 //! How hosts, flows and filters are named in a report.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use super::who::Peer;
-use crate::base::{Proto, Service, Span};
-use crate::flow::{Flow, Side};
+use crate::base::{Service, Span};
 use crate::matrix::Role;
 use crate::site::{HostId, Site};
 
@@ -64,20 +62,6 @@ pub(super) fn lasting(span: Span) -> String {
 
 fn field(addr: IpAddr) -> &'static str {
     if addr.is_ipv4() { "ip.addr" } else { "ipv6.addr" }
-}
-
-/// Wireshark display filter for one flow.
-pub(super) fn flow_filter(flow: &Flow) -> String {
-    let (a, b) = (flow.point(Side::A), flow.point(Side::B));
-    let mut filter = format!("{f} == {} && {f} == {} && ", a.addr, b.addr, f = field(a.addr));
-    let written = match flow.key.proto {
-        p @ (Proto::Tcp | Proto::Udp) => write!(filter, "{p}.port == {} && {p}.port == {}", a.port, b.port),
-        Proto::Icmp => filter.write_str("icmp"),
-        Proto::Icmp6 => filter.write_str("icmpv6"),
-        Proto::Other(n) => write!(filter, "ip.proto == {n}"),
-    };
-    // A string takes whatever is written.
-    written.map_or_else(|_| String::new(), |()| filter)
 }
 
 /// Wireshark display filter for where flows between hosts on a service would be.

@@ -80,7 +80,7 @@ impl From<InputSummary> for SavedInput {
         let InputSummary { input: _, name, format, sha256, linktypes, packets, bytes, first, last, .. } = i;
         let InputSummary { loss_kernel, loss_interface, filter, snaplen, cut_frames, damaged_at, host, .. } = i;
         Self {
-            name,
+            name: name.to_string(),
             format,
             sha256,
             linktypes,
@@ -106,7 +106,7 @@ impl SavedInput {
         let Self { loss_kernel, loss_interface, filter, snaplen, cut_frames, damaged_at, host, .. } = self;
         InputSummary {
             input,
-            name,
+            name: name.into(),
             format,
             sha256,
             linktypes,

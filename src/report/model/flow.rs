@@ -1,15 +1,16 @@
 //! Flows and what the matrix says of them.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::app::{AppFacts, MapperAnswer, RefusalStep};
 use crate::base::{Proto, Stamp, Time, WireText};
 use crate::flow::Encapsulation;
-use crate::flow::{Break, FlowId};
+use crate::flow::{Break, EndPoint, Flow, FlowId, Side};
 use crate::matrix::Role;
 
 /// What the matrix says of a flow.
@@ -136,7 +137,7 @@ pub struct AppRecord {
     pub mapper: Vec<MapperAnswer>,
     /// Where one peer would not go on with the other; absent where none refused.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub refusal: Option<RefusalRecord>,
+    pub refusal: Option<Box<RefusalRecord>>,
 }
 
 /// Which end of a flow said something.
@@ -285,7 +286,7 @@ pub struct FlowRecord {
     pub attempt_reason: Arc<str>,
     /// How the connection broke once it was established; absent where it did not.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub after: Option<AfterRecord>,
+    pub after: Option<Box<AfterRecord>>,
     /// Class; absent without a matrix.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub class: Option<Class>,
@@ -341,7 +342,7 @@ pub struct FlowRecord {
     /// Warnings about it: `handshake_only`.
     pub warnings: Vec<String>,
     /// Input of the first frame, as given.
-    pub input: String,
+    pub input: Arc<str>,
     /// 1-based number of the first frame there.
     pub first_frame: u64,
     /// Observation point; absent where there is only one.
@@ -351,5 +352,42 @@ pub struct FlowRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection: Option<Connection>,
     /// Wireshark display filter.
-    pub display_filter: String,
+    #[schemars(with = "String")]
+    pub display_filter: FlowFilter,
+}
+
+/// Wireshark display filter for one flow: its two ends and its protocol. In words only where it is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlowFilter {
+    /// Protocol.
+    pub proto: Proto,
+    /// Both ends, in any order.
+    pub ends: [EndPoint; 2],
+}
+
+impl FlowFilter {
+    /// The filter for a flow.
+    pub(crate) const fn of(flow: &Flow) -> Self {
+        Self { proto: flow.key.proto, ends: [flow.point(Side::A), flow.point(Side::B)] }
+    }
+}
+
+impl fmt::Display for FlowFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b] = self.ends;
+        let field = if a.addr.is_ipv4() { "ip.addr" } else { "ipv6.addr" };
+        write!(f, "{field} == {} && {field} == {} && ", a.addr, b.addr)?;
+        match self.proto {
+            p @ (Proto::Tcp | Proto::Udp) => write!(f, "{p}.port == {} && {p}.port == {}", a.port, b.port),
+            Proto::Icmp => f.write_str("icmp"),
+            Proto::Icmp6 => f.write_str("icmpv6"),
+            Proto::Other(n) => write!(f, "ip.proto == {n}"),
+        }
+    }
+}
+
+impl Serialize for FlowFilter {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }

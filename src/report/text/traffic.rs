@@ -108,7 +108,7 @@ fn groups(page: &mut Page, clock: &Clock, mark: (&str, Ink), groups: &[Group<'_>
         let of = if flows.len() > 1 { "the first: " } else { "" };
         let evidence = format!("{of}{} {}, {}", frame(first), clock.moment(first.first), first.attempt);
         page.field(4, "evidence", &evidence);
-        page.copyable(4, "wireshark", filter.as_ref().unwrap_or(&first.display_filter));
+        page.copyable(4, "wireshark", &filter.clone().unwrap_or_else(|| first.display_filter.to_string()));
     }
     let rest = groups.iter().skip(shown);
     let flows: usize = rest.clone().map(|g| g.flows.len()).sum();
@@ -210,7 +210,7 @@ fn one(page: &mut Page, clock: &Clock, f: &FlowRecord) {
     for (label, list) in lists.into_iter().filter(|(_, l)| !l.is_empty()) {
         page.field(4, label, &list.join(", "));
     }
-    page.copyable(4, "wireshark", &f.display_filter);
+    page.copyable(4, "wireshark", &f.display_filter.to_string());
 }
 
 /// Processes at its ends: `opened by /usr/bin/ssh (pid 812, user.slice)`.
