@@ -60,7 +60,8 @@ impl Taking {
     fn look_up(&mut self) {
         let Self { partial, syns } = self;
         syns.iter().for_each(|s| partial.store.ahead_entry(s.hash));
-        syns.drain(..).for_each(|s| partial.keyed(s.place, &s.packet, s.flow, s.hash));
+        syns.iter().for_each(|s| partial.keyed(s.place, &s.packet, s.flow, s.hash));
+        syns.clear();
     }
 }
 

@@ -29,6 +29,11 @@ impl Vlans {
         }
     }
 
+    /// The tags, outermost first, and zeros.
+    pub const fn padded(self) -> [u16; Self::MAX] {
+        self.ids
+    }
+
     /// The tags, outermost first.
     pub fn as_slice(&self) -> &[u16] {
         self.ids.get(..usize::from(self.len)).unwrap_or(&[])
