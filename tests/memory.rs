@@ -62,7 +62,7 @@ fn read(packets: &[Pk], bytes: u64, threads: usize) -> Observation {
     let limits = Limits::new(bytes, Arc::new(protected));
     let options = Options { threads, segment_len: 50_000 };
     let mut seen = observe_within(vec![(InputId(0), CaptureFile::open(&path, InputId(0)))], &options, &limits).unwrap();
-    seen.inputs[0].name.clear();
+    seen.inputs[0].name = "".into();
     seen
 }
 

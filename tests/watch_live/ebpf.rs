@@ -41,7 +41,9 @@ target-linux  = ["lin01"]
 fn wires() -> Result<()> {
     world::wires()?;
     ip("addr add fd00:77::12/64 dev w0 nodad")?;
-    ip("-n far addr add fd00:77::13/64 dev w1 nodad")
+    ip("-n far addr add fd00:77::13/64 dev w1 nodad")?;
+    // Three captures end one after the other: what came in between would be in some of them alone.
+    world::acquaint(&["10.77.0.12", "fd00:77::12"], &["10.77.0.13", "10.77.0.22", "fd00:77::13"])
 }
 
 /// A server in the far namespace that sends `down` bytes, takes all it is sent, and then says so.

@@ -5,10 +5,9 @@ use std::path::Path;
 
 use portwitness::base::Time;
 
-use crate::cmd::command;
 use crate::failure::{Context as _, Failure, Result};
 use crate::seal;
-use crate::world::{LIMIT, SITE, in_far, ip, json, serve, settle, talk, verify, watch, wires};
+use crate::world::{LIMIT, SITE, acquaint, in_far, json, serve, settle, talk, verify, watch, wires};
 
 /// Hosts speak of themselves now and then (neighbour discovery); these do not.
 fn hush() {
@@ -26,14 +25,7 @@ fn hushed_wires() -> Result<()> {
         hush();
         ready.send(()).unwrap();
     })?;
-    ip(&format!("neigh replace 10.77.0.22 lladdr {} dev w0 nud permanent", mac(&["-n", "far"], "w1")?))?;
-    ip(&format!("-n far neigh replace 10.77.0.12 lladdr {} dev w1 nud permanent", mac(&[], "w0")?))
-}
-
-fn mac(whose: &[&str], interface: &str) -> Result<String> {
-    let out = command("ip", &[whose, &["-o", "link", "show", interface]].concat()).output().context("ip link")?;
-    let text = String::from_utf8_lossy(&out.stdout).into_owned();
-    Ok(text.split(' ').skip_while(|w| *w != "link/ether").nth(1).unwrap_or_default().to_owned())
+    acquaint(&["10.77.0.12"], &["10.77.0.22"])
 }
 
 /// Until when the kept file says that it saw all.

@@ -54,6 +54,19 @@ pub(crate) fn wires() -> Result<()> {
     ip("-n far link set w1 up")
 }
 
+/// Tells both ends of the first wire who has which address: neither asks later, at a time that nobody chose.
+pub(crate) fn acquaint(near: &[&str], far: &[&str]) -> Result<()> {
+    let mac = |whose: &[&str], interface: &str| {
+        let out = command("ip", &[whose, &["-o", "link", "show", interface]].concat()).output().context("ip link")?;
+        let text = String::from_utf8_lossy(&out.stdout).into_owned();
+        let mac = text.split(' ').skip_while(|w| *w != "link/ether").nth(1).map(str::to_owned);
+        mac.ok_or_else(|| Failure::new(format!("no hardware address in {text}")))
+    };
+    let (near_mac, far_mac) = (mac(&[], "w0")?, mac(&["-n", "far"], "w1")?);
+    far.iter().try_for_each(|a| ip(&format!("neigh replace {a} lladdr {far_mac} dev w0 nud permanent")))?;
+    near.iter().try_for_each(|a| ip(&format!("-n far neigh replace {a} lladdr {near_mac} dev w1 nud permanent")))
+}
+
 /// Answers connections in the far namespace, for as long as the test runs.
 pub(crate) fn serve(address: &'static str, greeting: &'static [u8]) -> Result<()> {
     in_far(move |ready| {
