@@ -35,7 +35,7 @@ fn in_pieces(packets: &[Pk], cuts: &[usize], joins: &[usize]) -> Observation {
 }
 
 fn is_exact(o: &Observation) -> bool {
-    o.flows.iter().flat_map(|f| &*f.ends).all(|e| !e.approximate)
+    o.flows.iter().flat_map(|f| &f.ends).all(|e| !e.approximate)
 }
 
 fn swapped(flow: &Flow) -> Flow {
@@ -82,11 +82,11 @@ proptest! {
     #[test]
     fn no_packet_is_lost_or_counted_twice(packets in packets(60)) {
         let seen = observation(&packets);
-        let flows: u64 = seen.flows.iter().flat_map(|f| &*f.ends).map(|e| e.packets + e.fragments).sum();
+        let flows: u64 = seen.flows.iter().flat_map(|f| &f.ends).map(|e| e.packets + e.fragments).sum();
         let orphans: u64 = seen.problems.iter().filter(|p| p.detail.is_empty()).map(|p| p.count).sum();
         prop_assert_eq!(flows + orphans, packets.len() as u64);
         for flow in &seen.flows {
-            for end in &*flow.ends {
+            for end in &flow.ends {
                 prop_assert!(end.retransmitted <= end.payload_bytes);
             }
         }
@@ -146,7 +146,7 @@ fn blank(flow: &Flow) -> Flow {
     f.syns.iter_mut().flat_map(|s| &mut s.stamps).for_each(zero);
     f.icmp.iter_mut().for_each(|e| zero(&mut e.at));
     f.evidence.mapper.clear();
-    for e in &mut *f.ends {
+    for e in &mut f.ends {
         e.syn_ack_seen.iter_mut().for_each(|s| zero(&mut s.at));
         e.rst_seen.iter_mut().for_each(|s| zero(&mut s.at));
         let stamps = [&mut e.first, &mut e.last, &mut e.fin_first, &mut e.acked_handshake, &mut e.payload_acked];

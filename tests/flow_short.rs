@@ -58,7 +58,7 @@ proptest! {
         let mut cut = short(early);
         cut.append(short(late));
         let (cut, whole) = (cut.finish(Vec::new(), Vec::new()), long(&shots));
-        let exact = |o: &Observation| o.flows.iter().flat_map(|f| &*f.ends).all(|e| !e.approximate);
+        let exact = |o: &Observation| o.flows.iter().flat_map(|f| &f.ends).all(|e| !e.approximate);
         prop_assume!(exact(&cut) && exact(&whole));
         prop_assert_eq!(cut, whole);
     }

@@ -144,7 +144,7 @@ fn plain(folder: &Path, files: &[&[i64]]) -> Observation {
 
 /// Bytes that were never seen, of a connection that all are of.
 fn unseen(seen: &Observation) -> Vec<(u64, u64)> {
-    seen.flows.iter().flat_map(|f| &*f.ends).filter(|e| e.packets > 0).map(|e| (e.packets, e.retransmitted)).collect()
+    seen.flows.iter().flat_map(|f| &f.ends).filter(|e| e.packets > 0).map(|e| (e.packets, e.retransmitted)).collect()
 }
 
 #[test]

@@ -102,7 +102,7 @@ fn a_flow_keeps_the_tunnels_its_packets_came_in_by_direction() {
     let shots: Vec<Shot> = (0..).zip(&handshake()).map(|(i, p)| vxlan(p, 1 + i as u16, 42, way(i))).collect();
     let o = seen(&shots);
     assert_eq!(o.flows.len(), 1, "the carrier is no flow");
-    let [a, b] = &*o.flows[0].ends;
+    let [a, b] = &o.flows[0].ends;
     let way = |ends: &str| vec![(0, Encapsulation::Vxlan, Some(42), ends.to_owned(), 2)];
     assert_eq!(names(&a.tunnels), way("192.0.2.1 192.0.2.2"), "the SYN's, too");
     assert_eq!(names(&b.tunnels), way("192.0.2.2 192.0.2.1"));
@@ -209,7 +209,7 @@ proptest! {
             left.append(partial(&shots[b..]));
         }
         let cut = left.finish(Vec::new(), Vec::new());
-        let exact = |o: &Observation| o.flows.iter().flat_map(|f| &*f.ends).all(|e| !e.approximate);
+        let exact = |o: &Observation| o.flows.iter().flat_map(|f| &f.ends).all(|e| !e.approximate);
         prop_assume!(exact(&whole) && exact(&cut));
         prop_assert_eq!(cut, whole);
     }

@@ -101,7 +101,7 @@ struct Look<'a> {
 impl Look<'_> {
     /// Both directions in one lane: what one side would have answered would have been seen.
     fn return_path(&self) -> bool {
-        let [a, b] = &*self.flow.ends;
+        let [a, b] = &self.flow.ends;
         a.lanes.iter().any(|l| b.lanes.contains(l))
     }
 

@@ -48,7 +48,7 @@ pub use head::HEAD_LENGTHS;
 pub use id::{community_id, id};
 pub use local::{Local, LocalDrop, Owner};
 pub use model::{
-    End, EndPoint, Flow, FlowId, FlowKey, Hole, IcmpError, Lane, Repeated, Rst, Side, Silence, SynAck, SynRun,
+    End, EndPoint, Flow, FlowId, FlowKey, Hole, IcmpError, Lane, Repeated, Rst, Sent, Side, Silence, SynAck, SynRun,
 };
 pub use orient::{Method, Orientation, orient};
 pub use tunnels::Tunnel;

@@ -1,9 +1,11 @@
 //! Flows as stored: canonical ends and the facts of each end. Who originated is not a fact; see [`crate::flow::orient`].
 
+use std::fmt;
 use std::net::IpAddr;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::app::Evidence;
 use crate::base::{Proto, Span, Stamp, Time};
@@ -322,6 +324,59 @@ impl Default for End {
     }
 }
 
+/// Facts of one end, apart from its flow. Those of an end that sent nothing take no room: of a scan that is every other one.
+#[derive(Clone, Default)]
+pub struct Sent(Option<Box<End>>);
+
+/// Of an end that sent nothing.
+static NOTHING: End = End::new();
+
+impl From<End> for Sent {
+    fn from(end: End) -> Self {
+        Self((end != NOTHING).then(|| Box::new(end)))
+    }
+}
+
+impl Deref for Sent {
+    type Target = End;
+
+    fn deref(&self) -> &End {
+        self.0.as_deref().unwrap_or(&NOTHING)
+    }
+}
+
+impl DerefMut for Sent {
+    fn deref_mut(&mut self) -> &mut End {
+        self.0.get_or_insert_default()
+    }
+}
+
+impl PartialEq for Sent {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Sent {}
+
+impl fmt::Debug for Sent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+impl Serialize for Sent {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (**self).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Sent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        End::deserialize(deserializer).map(Self::from)
+    }
+}
+
 /// One instance of a 5-tuple at one observation point.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Flow {
@@ -337,7 +392,7 @@ pub struct Flow {
     /// SYN with a new sequence number right after a RST, or where both opened at once.
     pub syns: Vec<SynRun>,
     /// Facts per end, in the order of `key.ends`.
-    pub ends: Box<[End; 2]>,
+    pub ends: [Sent; 2],
     /// ICMP errors about it, the first few distinct ones.
     pub icmp: Vec<IcmpError>,
     /// Sent to a group or to all.
@@ -359,7 +414,7 @@ pub struct FlowId(pub Arc<str>);
 impl Flow {
     /// Facts of a side.
     pub fn end(&self, side: Side) -> &End {
-        side.of(&self.ends)
+        side.of::<Sent>(&self.ends)
     }
     /// Address and port of a side.
     pub const fn point(&self, side: Side) -> EndPoint {

@@ -9,7 +9,7 @@ use super::head::{HEAD, heads};
 use super::instance::{Instance, resolution};
 use super::local::Local;
 use super::lone::Lone;
-use super::model::{End, Flow, FlowKey, Hole, IcmpError, Repeated, Side, Silence, SynRun};
+use super::model::{End, Flow, FlowKey, Hole, IcmpError, Repeated, Sent, Side, Silence, SynRun};
 use super::piece::{Head, Piece, Pieces, prefix_cap};
 use super::space::Space;
 use super::sums::Sums;
@@ -47,10 +47,10 @@ pub(crate) fn seal(key: FlowKey, instance: Instance) -> Option<Flow> {
             );
         }
     }
-    let mut ends = Box::new([Side::A, Side::B].map(|side| {
+    let mut ends = [Side::A, Side::B].map(|side| {
         let space = spaces.as_ref().map(|s| side.of(s));
         end(&instance, side, side.of(&sums), space, *side.of(&starts))
-    }));
+    });
     if let Some(spaces) = &spaces {
         for side in [Side::A, Side::B] {
             let in_flight = in_flight(side.of(&ends), side, spaces, &starts);
@@ -83,7 +83,7 @@ pub(crate) fn seal(key: FlowKey, instance: Instance) -> Option<Flow> {
         first,
         last,
         group: sums.iter().any(|s| s.group),
-        ends,
+        ends: ends.map(Sent::from),
         icmp,
         evidence,
         silences: instance.body.silences.iter().map(|&(from, to)| Silence { from, to }).collect(),
@@ -96,8 +96,8 @@ pub(crate) fn seal(key: FlowKey, instance: Instance) -> Option<Flow> {
 pub(crate) fn seal_lone(key: FlowKey, lone: &Lone) -> Option<Flow> {
     let Head { run, sums, .. } = lone.head();
     let (first, last) = (sums.first?, sums.last?);
-    let mut ends = Box::new([End::new(), End::new()]);
-    *run.from.of_mut(&mut ends) = sent(&sums);
+    let mut ends = [Sent::default(), Sent::default()];
+    *run.from.of_mut(&mut ends) = sent(&sums).into();
     Some(Flow {
         key,
         ordinal: 0,
@@ -121,7 +121,7 @@ pub(crate) fn unseen(key: FlowKey, run: SynRun, (first, last): (Stamp, Stamp)) -
         first,
         last,
         group: false,
-        ends: Box::new([End::new(), End::new()]),
+        ends: [Sent::default(), Sent::default()],
         icmp: Vec::new(),
         evidence: Evidence::none(),
         silences: Vec::new(),

@@ -100,7 +100,7 @@ impl Sums {
             times(flow).for_each(|t| self.at(t, asked.partition_point(|a| *a <= t)));
         }
         self.flows = self.flows.saturating_add(1);
-        let [a, b] = &*flow.ends;
+        let [a, b] = &flow.ends;
         if a.packets > 0 && b.packets > 0 {
             self.unseen = self.unseen.saturating_add(a.unseen_acked).saturating_add(b.unseen_acked);
         }

@@ -281,7 +281,7 @@ pub(super) fn blind(p: &PointView<'_>, from: HostId, to: HostId) -> bool {
 /// Bytes acknowledged but never seen, over flows of which both directions were captured; others are one-sided, not lossy.
 pub(super) fn unseen_bytes(p: &PointView<'_>) -> u64 {
     let both = |f: &&crate::flow::Flow| f.end(Side::A).packets > 0 && f.end(Side::B).packets > 0;
-    let held: u64 = p.observation.flows.iter().filter(both).flat_map(|f| &*f.ends).map(|e| e.unseen_acked).sum();
+    let held: u64 = p.observation.flows.iter().filter(both).flat_map(|f| &f.ends).map(|e| e.unseen_acked).sum();
     held.saturating_add(p.observation.rest.unseen)
 }
 

@@ -106,7 +106,7 @@ fn a_connection_that_one_place_saw_work_is_not_blocked_by_another() {
     target.ping(CONSOLE, TARGET, 1.0);
     let console = World::clean();
     let mut seen_badly = console.flows.iter().find(|f| f.key.ends.iter().any(|e| e.port == 1035)).unwrap().clone();
-    for e in &mut *seen_badly.ends {
+    for e in &mut seen_badly.ends {
         (e.acked_handshake, e.payload_acked, e.syn_acks) = (None, None, 0);
         e.syn_ack_seen.clear();
     }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use portwitness::app::{AppProto, Evidence, MapperAnswer, Refusal, RefusalStep, Speaks};
 use portwitness::base::{FrameRef, InputId, Known, Proto, Span, Stamp, Time};
-use portwitness::flow::{End, EndPoint, Flow, FlowKey, IcmpError, Lane, Repeated, Rst, Side, Silence, SynAck, SynRun};
+use portwitness::flow::{EndPoint, Flow, FlowKey, IcmpError, Lane, Repeated, Rst, Sent, Side, Silence, SynAck, SynRun};
 use portwitness::matrix::Matrix;
 use portwitness::observe::{InputSummary, Observation, Rest};
 use portwitness::report::{FlowRecord, Outcome, Report, Requirement};
@@ -139,13 +139,13 @@ impl World {
             first: stamp,
             last: stamp,
             syns: vec![],
-            ends: Box::new([End::new(), End::new()]),
+            ends: [Sent::default(), Sent::default()],
             icmp: vec![],
             group: false,
             evidence: Evidence::none(),
             silences: vec![],
         };
-        for e in &mut *flow.ends {
+        for e in &mut flow.ends {
             e.lanes = vec![Lane { interface: 0, vlans: [0; 4] }];
         }
         self.flows.push(flow);
@@ -170,7 +170,7 @@ impl World {
             f.syns.iter_mut().flat_map(|r| &mut r.stamps).for_each(stamp);
             f.icmp.iter_mut().for_each(|e| stamp(&mut e.at));
             f.evidence.mapper.iter_mut().for_each(|m| stamp(&mut m.at));
-            for e in &mut *f.ends {
+            for e in f.ends.iter_mut().map(|e| &mut **e) {
                 let single =
                     [&mut e.first, &mut e.last, &mut e.fin_first, &mut e.acked_handshake, &mut e.payload_acked];
                 single.into_iter().chain([&mut e.first_payload]).flatten().for_each(stamp);

@@ -61,9 +61,12 @@ fn bulk(address: &'static str, down: usize) -> Result<()> {
     })
 }
 
+fn connect(address: &str) -> Result<TcpStream> {
+    TcpStream::connect(address).context(format!("cannot connect to {address}"))
+}
+
 /// Takes `down` bytes, sends `up` in pieces of `piece`, and waits for the end.
-fn transfer(address: &str, down: usize, up: usize, piece: usize) -> Result<()> {
-    let mut stream = TcpStream::connect(address).context(format!("cannot connect to {address}"))?;
+fn transfer(mut stream: TcpStream, down: usize, up: usize, piece: usize) -> Result<()> {
     stream.read_exact(&mut vec![0; down]).context("read")?;
     let bytes = vec![9; piece];
     for _ in 0..up / piece {
@@ -176,9 +179,9 @@ fn counted_flows_are_those_of_libpcap_and_of_a_file() -> Result<()> {
         assert!(left.len() > 3 && left.iter().all(|l| l == "0000000000000000 0000000000000000 1"), "{left:?}");
         world::traffic()?;
         // Both ways, with offload and in small segments.
-        transfer("10.77.0.13:2502", 3_000_000, 8_000_000, 65_536)?;
-        transfer("[fd00:77::13]:2501", 0, 5_000_000, 50_000)?;
-        transfer("10.77.0.22:135", 200_000, 100_000, 500)?;
+        transfer(connect("10.77.0.13:2502")?, 3_000_000, 8_000_000, 65_536)?;
+        transfer(connect("[fd00:77::13]:2501")?, 0, 5_000_000, 50_000)?;
+        transfer(connect("10.77.0.22:135")?, 200_000, 100_000, 500)?;
         let socket = UdpSocket::bind("10.77.0.12:0").context("socket")?;
         socket.send_to(&[1; 5000], "10.77.0.13:53").context("fragments")?;
         let all = three.end(work)?;
@@ -207,13 +210,15 @@ fn loss_in_both_directions_and_small_tables_change_no_count() -> Result<()> {
         firewall(work, "chain coming { type filter hook input priority 0; numgen random mod 100 < 2 drop; }")?;
         // Only one flow is counted at a time; the others rise whole.
         let three = Three::begin(work, "-i any --ebpf-flows 1")?;
+        // One begins after the other: each capture has them in that order.
+        let (first, second) = (connect("10.77.0.13:2502")?, connect("10.77.0.13:2503")?);
         std::thread::scope(|scope| {
-            let one = scope.spawn(|| transfer("10.77.0.13:2502", 2_000_000, 8_000_000, 30_000));
-            let two = scope.spawn(|| transfer("10.77.0.13:2503", 100_000, 1_000_000, 700));
+            let one = scope.spawn(|| transfer(first, 2_000_000, 8_000_000, 30_000));
+            let two = scope.spawn(|| transfer(second, 100_000, 1_000_000, 700));
             one.join().unwrap()?;
             two.join().unwrap()
         })?;
-        transfer("10.77.0.22:22", 0, 500_000, 1_000)?;
+        transfer(connect("10.77.0.22:22")?, 0, 500_000, 1_000)?;
         agree(&three.end(work)?);
         Ok(())
     })

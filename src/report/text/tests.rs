@@ -50,7 +50,7 @@ fn a_blocked_row_is_on_the_first_screen_with_what_to_do() {
         seen      no rule lets a mount server open tcp/3389 at a Windows target
         evidence  restore.pcap:220 2026-11-20 21:00:03.250 UTC (22:00:03 +01:00),
                   established
-        wireshark tcp.port == 50050 && tcp.port == 3389 && ip.addr == 10.77.0.12 && ip.addr == 10.77.1.20
+        wireshark ip.addr == 10.77.0.12 && ip.addr == 10.77.1.20 && tcp.port == 50050 && tcp.port == 3389
 
     Related traffic (explained by companion sets or exceptions)
       • DNS (infrastructure): udp/53, 1 flow: mnt01 (10.77.0.12) → 10.0.0.53
