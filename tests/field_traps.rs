@@ -65,7 +65,7 @@ fn packets_cut_at_54_bytes_count_with_the_bytes_they_had() {
     let frames: Vec<_> = handshake().iter().map(|p| (p.at, p.frame(), 54)).collect();
     let o = seen(&frames);
     assert_eq!(outcomes(&o), [Outcome::Established]);
-    let [a, b] = &*o.flows[0].ends;
+    let [a, b] = &o.flows[0].ends;
     assert_eq!((a.payload_bytes, b.payload_bytes, a.ip_bytes), (900, 100, 40 + 940));
 }
 

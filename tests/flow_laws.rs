@@ -146,7 +146,7 @@ fn blank(flow: &Flow) -> Flow {
     f.syns.iter_mut().flat_map(|s| &mut s.stamps).for_each(zero);
     f.icmp.iter_mut().for_each(|e| zero(&mut e.at));
     f.evidence.mapper.clear();
-    for e in &mut f.ends {
+    for e in f.ends.iter_mut().map(|e| &mut **e) {
         e.syn_ack_seen.iter_mut().for_each(|s| zero(&mut s.at));
         e.rst_seen.iter_mut().for_each(|s| zero(&mut s.at));
         let stamps = [&mut e.first, &mut e.last, &mut e.fin_first, &mut e.acked_handshake, &mut e.payload_acked];

@@ -87,7 +87,7 @@ fn observed(paths: &[PathBuf]) -> Observation {
 
 /// Without what first bytes are needed for, which a seam may have parted from the handshake: digests of them.
 fn undigested(mut o: Observation) -> Observation {
-    o.flows.iter_mut().flat_map(|f| &mut *f.ends).for_each(|e| e.heads = [None; 3]);
+    o.flows.iter_mut().flat_map(|f| &mut f.ends).for_each(|e| e.heads = [None; 3]);
     o
 }
 
@@ -100,7 +100,7 @@ fn bare(o: Observation) -> Observation {
 }
 
 fn is_exact(o: &Observation) -> bool {
-    o.flows.iter().flat_map(|f| &*f.ends).all(|e| !e.approximate)
+    o.flows.iter().flat_map(|f| &f.ends).all(|e| !e.approximate)
 }
 
 /// Packets whose times rise strictly, so that files cut from them do not overlap.
@@ -123,9 +123,9 @@ fn held(o: &Observation) -> (Vec<Flow>, Vec<Flow>) {
 
 /// How many flows, their unicast packets, and bytes of them that were acknowledged and never seen.
 fn summed(flows: &[Flow]) -> (u64, u64, u64) {
-    let packets = flows.iter().filter(|f| !f.group).flat_map(|f| &*f.ends).map(|e| e.packets).sum();
+    let packets = flows.iter().filter(|f| !f.group).flat_map(|f| &f.ends).map(|e| e.packets).sum();
     let both = flows.iter().filter(|f| f.ends.iter().all(|e| e.packets > 0));
-    (flows.len() as u64, packets, both.flat_map(|f| &*f.ends).map(|e| e.unseen_acked).sum())
+    (flows.len() as u64, packets, both.flat_map(|f| &f.ends).map(|e| e.unseen_acked).sum())
 }
 
 const PROTOS: [AppProto; 6] =
