@@ -388,10 +388,14 @@ fn tagged_frames_are_counted_whether_the_kernel_took_the_tag_off_or_not() -> Res
     })
 }
 
+/// The flows to a port.
+fn all_to(report: &Value, port: u16) -> impl Iterator<Item = Value> {
+    report["flows"].as_array().unwrap().iter().filter(move |f| f["resp"]["port"] == port).cloned()
+}
+
 /// The flow to a port.
 fn to(report: &Value, port: u16) -> Value {
-    let flows = report["flows"].as_array().unwrap();
-    flows.iter().find(|f| f["resp"]["port"] == port).unwrap_or_else(|| panic!("{port}: {report}")).clone()
+    all_to(report, port).next().unwrap_or_else(|| panic!("{port}: {report}"))
 }
 
 fn requirement(report: &Value, rule: &str) -> Value {
@@ -428,7 +432,8 @@ fn what_the_hosts_own_firewall_drops_is_told_by_its_kernel_alone() -> Result<()>
         world::talk("10.77.0.13:8080", b"hello")?;
         try_to_reach("10.77.0.13:6162");
         world::in_far(|done| {
-            try_to_reach("10.77.0.12:6160");
+            let tries = [(); 3].map(|()| std::thread::spawn(|| try_to_reach("10.77.0.12:6160")));
+            tries.into_iter().for_each(|t| t.join().unwrap());
             done.send(()).unwrap();
         })?;
         std::thread::sleep(Duration::from_secs(3));
@@ -442,10 +447,14 @@ fn what_the_hosts_own_firewall_drops_is_told_by_its_kernel_alone() -> Result<()>
         );
         assert!(blocked["reason"].as_str().unwrap().contains("NETFILTER_DROP"), "{blocked}");
         assert_ne!(requirement(&pcap, "image.data-mover")["outcome"], "blocked");
-        let (out, back) = (to(&ebpf, 6162), to(&ebpf, 6160));
+        // The kernel runs no such program within itself: of what it drops in the middle of dropping something else it tells
+        // nothing, and then the attempt is merely unanswered. Of three that happens to one at most.
+        let back: Vec<Value> = all_to(&ebpf, 6160).filter(|f| f["attempt"] == "dropped_locally").collect();
+        let out = to(&ebpf, 6162);
         assert_eq!((&out["attempt"], &out["orig_packets"]), (&"dropped_locally".into(), &0.into()), "{out}");
-        assert_eq!(back["attempt"], "dropped_locally", "{back}");
-        assert_ne!(to(&pcap, 6160)["attempt"], "dropped_locally");
+        assert!(back.len() >= 2, "{}", ebpf["flows"]);
+        assert!(all_to(&ebpf, 6160).all(|f| f["dropped"].is_array()), "{}", ebpf["flows"]);
+        assert!(all_to(&pcap, 6160).all(|f| f["attempt"] != "dropped_locally"));
         Ok(())
     })
 }
