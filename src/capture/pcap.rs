@@ -122,6 +122,19 @@ impl Header {
         }
     }
 
+    /// The same as most files have it: least significant byte first, microseconds, the captured length first, Ethernet.
+    #[inline(always)]
+    pub(crate) const fn as_most(self) -> Self {
+        let Self { snaplen, .. } = self;
+        Self {
+            order: Order::Little,
+            variant: Variant::Micros,
+            lengths: Lengths::Normal,
+            snaplen,
+            link: LinkType::ETHERNET,
+        }
+    }
+
     /// Octets of a record header.
     #[inline(always)]
     pub(crate) const fn record_len(&self) -> usize {

@@ -73,12 +73,13 @@ impl Seeds {
 
     /// The hash of a key.
     pub(crate) fn key(&self, key: &FlowKey) -> u64 {
-        let [a, b] = key.ends;
-        match (a.addr, b.addr) {
+        // By reference: copies of addresses just written would wait for them to be in the cache.
+        let [a, b] = &key.ends;
+        match (&a.addr, &b.addr) {
             (IpAddr::V4(x), IpAddr::V4(y)) => {
                 self.v4(key.proto, end_v4(x.to_bits(), a.port), end_v4(y.to_bits(), b.port))
             }
-            _ => self.v6(key.proto, wide(a), wide(b)),
+            _ => self.v6(key.proto, wide(*a), wide(*b)),
         }
     }
 }

@@ -8,14 +8,15 @@
 use std::hint::select_unpredictable;
 
 use crate::base::{FrameRef, InputId, Span, Stamp, Time};
-use crate::packet::TcpFlags;
+use crate::packet::{Headers, TcpFlags};
 
 use super::body::Body;
 use super::model::Side;
 
 /// A flow silent for so long says something with its next packet: that one goes the long way.
 const SILENCE: Span = Span::from_secs(10);
-/// Sequence numbers of a plain packet lie so close together that all differences are what they seem.
+/// Sequence numbers of a plain packet lie so close together that all differences are what they seem. Bytes not flushed yet are fewer,
+/// too.
 const NEAR: u32 = 1 << 30;
 /// Behind so many packets of its piece a plain one cannot be a copy of one before the piece: copies are looked for among this
 /// many.
@@ -25,20 +26,15 @@ const WORTH_IT: u64 = 6;
 
 /// A packet on the short way.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Look {
+pub(crate) struct Look<H> {
     /// Sent by side B.
     pub(crate) from_b: bool,
     pub(crate) time: Time,
     pub(crate) frame: u32,
     /// Number of its lane in the stretch.
     pub(crate) lane: u16,
-    pub(crate) ttl: u8,
-    pub(crate) flags: u8,
-    pub(crate) window: u16,
-    pub(crate) seq: u32,
-    pub(crate) ack: u32,
-    pub(crate) payload: u32,
-    pub(crate) ip_bytes: u32,
+    /// What its headers say, read where it is asked for: there are more fields than registers.
+    pub(crate) head: H,
 }
 
 /// What of a side's sequence space a plain packet needs to know; see [`super::space::Space::settled`].
@@ -108,6 +104,13 @@ struct Way {
     window: (u16, u16),
     lane: u16,
     ttl: (u8, u8),
+}
+
+impl Way {
+    #[cold]
+    fn widen(&mut self, window: u16) {
+        self.window = (self.window.0.min(window), self.window.1.max(window));
+    }
 }
 
 impl Default for Way {
@@ -209,7 +212,8 @@ pub(crate) struct Hot {
     last: i64,
     edge: [u32; 2],
     sent: [u32; 2],
-    acked: [u32; 2],
+    /// By the side that acknowledges: highest number of the other one.
+    acks: [u32; 2],
     ways: [Way; 2],
 }
 
@@ -242,7 +246,7 @@ impl Hot {
             last: 0,
             edge: [0; 2],
             sent: [0; 2],
-            acked: [0; 2],
+            acks: [0; 2],
             ways: [Way::default(), Way::default()],
         }
     }
@@ -270,56 +274,68 @@ impl Hot {
     /// It then changes only: its side's packets and bytes, time of the last one, range of windows; the end of payload, the
     /// highest number sent and acknowledged with their times, the largest segment, and, until enough is held, the first bytes.
     #[inline(always)]
-    pub(crate) fn plain(&self, p: &Look) -> bool {
+    pub(crate) fn plain<H: Headers>(&self, p: &Look<H>) -> bool {
         let (me, peer) = (usize::from(p.from_b), usize::from(!p.from_b));
-        let way = &self.ways[me];
-        let (rises, acknowledges) = (p.seq != self.sent[me], p.ack != self.acked[peer]);
-        let needs = may::SEND
-            | if rises { may::RISE } else { 0 }
-            | if acknowledges { may::ACKNOWLEDGE } else { 0 }
-            | if p.payload > 0 { may::PAYLOAD } else { 0 };
+        let (way, head) = (&self.ways[me], &p.head);
+        let does = self.does(p);
         let gap = p.time.as_nanos().wrapping_sub(self.last).cast_unsigned();
-        // One condition without branches: most packets pass all of it.
-        (needs & !self.may[me] == 0)
-            & (p.flags | PSH == TcpFlags::ACK | PSH)
-            & (p.window != 0)
-            & (gap < SILENCE.as_nanos())
-            & (p.lane == way.lane)
-            & (way.ttl.0 <= p.ttl)
-            & (p.ttl <= way.ttl.1)
-            & (p.seq == self.edge[me])
-            & (self.edge[peer].wrapping_sub(p.ack) < NEAR)
-            & (p.ack.wrapping_sub(self.acked[peer]) < NEAR)
-            & ((p.payload > 0) | rises | acknowledges)
-            & (way.ip_bytes.checked_add(p.ip_bytes).is_some())
+        // What has to be equal, and what has to be no less than something: one look at all of each, since most packets pass.
+        let differs = (head.seq() ^ self.edge[me])
+            | u32::from(p.lane ^ way.lane)
+            | u32::from((head.flags() | PSH) ^ (TcpFlags::ACK | PSH))
+            | u32::from(does & !self.may[me]);
+        let ttl = u32::from(head.ttl());
+        let above = self.edge[peer].wrapping_sub(head.ack())
+            | head.ack().wrapping_sub(self.acks[me])
+            | ttl.wrapping_sub(way.ttl.0.into())
+            | u32::from(way.ttl.1).wrapping_sub(ttl)
+            | u32::from(head.window()).wrapping_sub(1)
+            // Far from what does not fit, whatever the next packet adds.
+            | way.ip_bytes;
+        (differs == 0) & (above < NEAR) & (gap < SILENCE.as_nanos()) & (does != may::SEND)
+    }
+
+    /// What of a side's permissions a packet uses.
+    #[inline(always)]
+    fn does<H: Headers>(&self, p: &Look<H>) -> u8 {
+        let me = usize::from(p.from_b);
+        may::SEND
+            | if p.head.seq() == self.sent[me] { 0 } else { may::RISE }
+            | if p.head.ack() == self.acks[me] { 0 } else { may::ACKNOWLEDGE }
+            | if p.head.payload_len() == 0 { 0 } else { may::PAYLOAD }
     }
 
     /// Adds a plain packet.
     #[inline(always)]
-    pub(crate) fn add(&mut self, p: &Look) -> Taken {
-        let (me, peer) = (usize::from(p.from_b), usize::from(!p.from_b));
+    pub(crate) fn add<H: Headers>(&mut self, p: &Look<H>) -> Taken {
+        let me = usize::from(p.from_b);
         let at = p.time.as_nanos();
+        let does = self.does(p);
+        let (seq, payload, window) = (p.head.seq(), p.head.payload_len(), p.head.window());
         let way = &mut self.ways[me];
         way.last = at;
         way.last_frame = p.frame;
         // Which of the two a packet does is anybody's guess, and a wrong one costs more than both together.
-        let (rises, acknowledges) = (p.seq != self.sent[me], p.ack != self.acked[peer]);
+        let (rises, acknowledges) = (does & may::RISE != 0, does & may::ACKNOWLEDGE != 0);
         (way.rose, way.rose_frame) = select_unpredictable(rises, (at, p.frame), (way.rose, way.rose_frame));
         (way.acked, way.acked_frame) = select_unpredictable(acknowledges, (at, p.frame), (way.acked, way.acked_frame));
-        if p.payload > way.largest {
-            (way.largest, way.largest_at) = (p.payload, way.payload);
+        if payload > way.largest {
+            (way.largest, way.largest_at) = (payload, way.payload);
         }
         way.packets += 1;
-        way.ip_bytes += p.ip_bytes;
-        way.payload += p.payload;
-        way.window = (way.window.0.min(p.window), way.window.1.max(p.window));
+        way.ip_bytes += p.head.ip_bytes();
+        way.payload += payload;
+        // Seldom, and written only then: both halves are read at once, which has to wait for a half just written.
+        if (window < way.window.0) | (window > way.window.1) {
+            way.widen(window);
+        }
         self.last = at;
         self.dirty = true;
-        self.sent[me] = p.seq;
-        self.acked[peer] = p.ack;
+        self.sent[me] = seq;
+        self.acks[me] = p.head.ack();
         self.last_b = p.from_b;
-        self.edge[me] = p.seq.wrapping_add(p.payload);
-        if (p.payload > 0) & (self.may[me] & may::WANTED != 0) { Taken::Wanted } else { Taken::Wholly }
+        self.edge[me] = seq.wrapping_add(payload);
+        if (payload > 0) & (self.may[me] & may::WANTED != 0) { Taken::Wanted } else { Taken::Wholly }
     }
 
     /// Says that enough first bytes of a side are held.
@@ -363,9 +379,9 @@ impl Hot {
                     payload: way.payload,
                     largest: (way.largest, way.largest_at),
                     // The last packet moved both: its own side's with its number, the peer's with what it acknowledged.
-                    last: if usize::from(self.last_b) == me { self.sent[me] } else { self.acked[me] },
+                    last: if usize::from(self.last_b) == me { self.sent[me] } else { self.acks[peer] },
                     sent: (way.packets > 0).then(|| (self.sent[me], stamp(way.rose, way.rose_frame))),
-                    acked: (other.packets > 0).then(|| (self.acked[me], stamp(other.acked, other.acked_frame))),
+                    acked: (other.packets > 0).then(|| (self.acks[peer], stamp(other.acked, other.acked_frame))),
                 });
             }
         }
@@ -407,7 +423,7 @@ impl Hot {
             (way.acked, way.acked_frame) = (acked.1.time.as_nanos(), narrow(acked.1));
             (way.ttl, way.window, way.largest) = (ttl, window, own.largest);
             self.sent[me] = sent.0;
-            self.acked[1 - me] = acked.0;
+            self.acks[me] = acked.0;
             self.may[me] = may::SEND
                 | if own.sent_full { may::RISE } else { 0 }
                 | if peer.acked_full { may::ACKNOWLEDGE } else { 0 }
@@ -439,27 +455,28 @@ impl Hot {
     /// seconds later, over the same lane as its side's before it, with a time to live in the range already seen; and the first
     /// few with payload are kept already. It then changes only its side's packets and bytes and the time of the last one.
     #[inline]
-    pub(crate) fn plain_datagram(&self, p: &Look) -> bool {
+    pub(crate) fn plain_datagram<H: Headers>(&self, p: &Look<H>) -> bool {
         let me = usize::from(p.from_b);
         let way = &self.ways[me];
-        let needs = may::SEND | if p.payload > 0 { may::PAYLOAD } else { 0 };
+        let ttl = p.head.ttl();
+        let needs = may::SEND | if p.head.payload_len() > 0 { may::PAYLOAD } else { 0 };
         let gap = p.time.as_nanos().wrapping_sub(self.last).cast_unsigned();
         (needs & !self.may[me] == 0)
             & (gap < SILENCE.as_nanos())
             & (p.lane == way.lane)
-            & (way.ttl.0 <= p.ttl)
-            & (p.ttl <= way.ttl.1)
-            & (way.ip_bytes.checked_add(p.ip_bytes).is_some())
+            & (way.ttl.0 <= ttl)
+            & (ttl <= way.ttl.1)
+            & (way.ip_bytes < NEAR)
     }
 
     /// Adds a plain datagram.
     #[inline]
-    pub(crate) fn add_datagram(&mut self, p: &Look) {
+    pub(crate) fn add_datagram<H: Headers>(&mut self, p: &Look<H>) {
         let way = &mut self.ways[usize::from(p.from_b)];
         (way.last, way.last_frame) = (p.time.as_nanos(), p.frame);
         way.packets += 1;
-        way.ip_bytes += p.ip_bytes;
-        way.payload += p.payload;
+        way.ip_bytes += p.head.ip_bytes();
+        way.payload += p.head.payload_len();
         self.last = p.time.as_nanos();
         self.dirty = true;
     }

@@ -1,7 +1,7 @@
 //! Flows as stored: canonical ends and the facts of each end. Who originated is not a fact; see [`crate::flow::orient`].
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
@@ -36,12 +36,24 @@ impl FlowKey {
     /// The key of a packet, and which of its ends sent the packet. Where both ends are the same point, that is side A.
     #[inline]
     pub fn new(proto: Proto, src: EndPoint, dst: EndPoint) -> (Self, Side) {
-        // The same order; as numbers it takes no loop over octets.
-        let in_order = match (src.addr, dst.addr) {
-            (IpAddr::V4(a), IpAddr::V4(b)) => (a.to_bits(), src.port) <= (b.to_bits(), dst.port),
-            _ => src <= dst,
-        };
-        if in_order { (Self { proto, ends: [src, dst] }, Side::A) } else { (Self { proto, ends: [dst, src] }, Side::B) }
+        if let (IpAddr::V4(a), IpAddr::V4(b)) = (&src.addr, &dst.addr) {
+            return Self::v4(proto, (a.to_bits(), src.port), (b.to_bits(), dst.port));
+        }
+        if src <= dst {
+            (Self { proto, ends: [src, dst] }, Side::A)
+        } else {
+            (Self { proto, ends: [dst, src] }, Side::B)
+        }
+    }
+
+    /// The same of IPv4 addresses as numbers, which order as they do. Fields are written one by one: an end just written would have to
+    /// get out of the processor's store buffer before it could be moved as a whole.
+    #[inline]
+    pub(crate) fn v4(proto: Proto, src: (u32, u16), dst: (u32, u16)) -> (Self, Side) {
+        let in_order = src <= dst;
+        let (a, b) = if in_order { (src, dst) } else { (dst, src) };
+        let end = |(addr, port)| EndPoint { addr: IpAddr::V4(Ipv4Addr::from_bits(addr)), port };
+        (Self { proto, ends: [end(a), end(b)] }, if in_order { Side::A } else { Side::B })
     }
 }
 

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use crate::base::{FrameRef, InputId, Problem, ProblemKind, Problems, Proto, Stamp};
 use crate::capture::{Counted, Frame};
 use crate::flow::{DatagramKey, EndPoint, FlowKey, Fragments, Lane, Look, Pair, Pieces, Quote, Seen, Shift, Side};
-use crate::packet::{self, Body, Glance, Icmp, Packet, Trail, Vlans};
+use crate::packet::{self, Body, Glance, Headers, Icmp, Packet, Trail, Vlans};
 
 use super::finish::attempts_counted;
 use super::limits::Limits;
@@ -68,45 +68,34 @@ impl Partial {
         }
     }
 
-    /// The short way of a plain packet over IPv4 and untagged Ethernet, wholly in registers; `false` where it is none.
+    /// The short way of a plain packet over IPv4 and untagged Ethernet; `false` where it is none.
     #[inline(always)]
     fn quick(&mut self, frame: &Frame<'_>) -> bool {
         let Some(q) = packet::quick(frame) else { return false };
-        let Some((number, from_b)) = self.store.hot_v4(Pair { addresses: q.addresses, ports: u64::from(q.ports) })
+        let Some((number, from_b)) = self.store.hot_v4(Pair { addresses: q.addresses(), ports: u64::from(q.ports()) })
         else {
             return false;
         };
         let Some(lane) = self.lanes.number(frame.interface, Glance::UNTAGGED) else { return false };
         let Ok(narrow) = u32::try_from(frame.number) else { return false };
-        let look = Look {
-            from_b,
-            time: frame.time,
-            frame: narrow,
-            lane,
-            ttl: q.ttl,
-            flags: q.flags,
-            window: q.window,
-            seq: q.seq,
-            ack: q.ack,
-            payload: q.payload_len,
-            ip_bytes: q.ip_bytes,
-        };
+        let look = Look { from_b, time: frame.time, frame: narrow, lane, head: q };
         let Some(hash) = self.store.short(number, frame.input, &look, || q.payload(frame)) else { return false };
-        self.remember(frame, frame.interface, hash, &look, q.id);
+        self.remember(frame, frame.interface, hash, &look);
         true
     }
 
     /// A plain packet may be copied.
     #[inline(always)]
-    fn remember(&mut self, frame: &Frame<'_>, interface: u32, hash: u64, look: &Look, id: u16) {
+    fn remember<H: Headers>(&mut self, frame: &Frame<'_>, interface: u32, hash: u64, look: &Look<H>) {
         let at = Stamp { time: frame.time, at: FrameRef { input: frame.input, frame: frame.number } };
+        let head = &look.head;
         let contents = Contents {
-            kind: repeats::tcp(look.flags),
-            id,
-            ip_bytes: look.ip_bytes,
-            seq: look.seq,
-            ack: look.ack,
-            payload: look.payload,
+            kind: repeats::tcp(head.flags()),
+            id: head.id(),
+            ip_bytes: head.ip_bytes(),
+            seq: head.seq(),
+            ack: head.ack(),
+            payload: head.payload_len(),
         };
         self.repeats.add_plain(Print::new(Place { at, interface, carried: 0 }, hash, look.from_b, &contents));
     }
@@ -128,25 +117,14 @@ impl Partial {
         let Some((number, from_b)) = self.store.hot(false, g) else { return false };
         let Some(look) = self.look(frame, g, from_b) else { return false };
         let Some(hash) = self.store.short(number, frame.input, &look, || g.payload) else { return false };
-        self.remember(frame, g.device.unwrap_or(frame.interface), hash, &look, g.id);
+        self.remember(frame, g.device.unwrap_or(frame.interface), hash, &look);
         true
     }
 
     /// What the short way wants to know of a packet.
-    fn look(&mut self, frame: &Frame<'_>, g: &Glance<'_>, from_b: bool) -> Option<Look> {
-        Some(Look {
-            from_b,
-            time: frame.time,
-            frame: u32::try_from(frame.number).ok()?,
-            lane: self.lanes.number(g.device.unwrap_or(frame.interface), g.tag)?,
-            ttl: g.ttl,
-            flags: g.flags,
-            window: g.window,
-            seq: g.seq,
-            ack: g.ack,
-            payload: g.payload_len,
-            ip_bytes: g.ip_bytes,
-        })
+    fn look<'g>(&mut self, frame: &Frame<'_>, g: &'g Glance<'g>, from_b: bool) -> Option<Look<&'g Glance<'g>>> {
+        let lane = self.lanes.number(g.device.unwrap_or(frame.interface), g.tag)?;
+        Some(Look { from_b, time: frame.time, frame: u32::try_from(frame.number).ok()?, lane, head: g })
     }
 
     /// What is no usual TCP segment.
@@ -430,8 +408,8 @@ impl Partial {
 #[derive(Clone, Debug, Default)]
 struct LaneNumbers {
     known: Vec<(u32, u16)>,
-    /// The one asked for last.
-    last: usize,
+    /// The one asked for last, and its number.
+    last: ((u32, u16), u16),
 }
 
 impl LaneNumbers {
@@ -440,20 +418,20 @@ impl LaneNumbers {
 
     #[inline(always)]
     fn number(&mut self, interface: u32, tag: u16) -> Option<u16> {
-        if self.known.get(self.last) != Some(&(interface, tag)) {
-            self.last = self.search(interface, tag)?;
+        if self.last.0 != (interface, tag) || self.known.is_empty() {
+            self.last = ((interface, tag), self.search(interface, tag)?);
         }
-        u16::try_from(self.last).ok()
+        Some(self.last.1)
     }
 
     #[inline(never)]
-    fn search(&mut self, interface: u32, tag: u16) -> Option<usize> {
+    fn search(&mut self, interface: u32, tag: u16) -> Option<u16> {
         let found = self.known.iter().position(|l| *l == (interface, tag));
-        if found.is_some() || self.known.len() >= Self::MOST {
-            return found;
+        if found.is_none() && self.known.len() < Self::MOST {
+            self.known.push((interface, tag));
+            return u16::try_from(self.known.len() - 1).ok();
         }
-        self.known.push((interface, tag));
-        Some(self.known.len() - 1)
+        u16::try_from(found?).ok()
     }
 
     /// The number of a decoded packet's lane; none where it has several tags.

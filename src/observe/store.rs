@@ -8,7 +8,7 @@ use crate::base::{InputId, Proto, Stamp, Time, fetch};
 use crate::flow::{
     Before, FlowKey, Look, Pair, Pair6, Pieces, Seeds, Shift, Side, Taken, Tuple, ports, prefix_cap, worth_a_record,
 };
-use crate::packet::{Addresses, Glance};
+use crate::packet::{Addresses, Glance, Headers};
 
 use super::index::Index;
 use super::limits::Limits;
@@ -85,7 +85,7 @@ impl Store {
 
     /// Takes a datagram of a hot record the short way: the hash of its key, or `None` where it has to go the long one.
     #[inline]
-    pub(super) fn short_datagram(&mut self, number: usize, input: InputId, look: &Look) -> Option<u64> {
+    pub(super) fn short_datagram<H: Headers>(&mut self, number: usize, input: InputId, look: &Look<H>) -> Option<u64> {
         let warm = &mut self.warm;
         let hot = warm.records.get_mut(number).filter(|hot| warm.input == Some(input) && hot.plain_datagram(look))?;
         hot.add_datagram(look);
@@ -95,11 +95,11 @@ impl Store {
     /// Takes a packet of a hot record the short way: the hash of its key, or `None` where it has to go the long one. `payload` is
     /// what was captured of it.
     #[inline(always)]
-    pub(super) fn short<'a>(
+    pub(super) fn short<'a, H: Headers>(
         &mut self,
         number: usize,
         input: InputId,
-        look: &Look,
+        look: &Look<H>,
         payload: impl FnOnce() -> &'a [u8],
     ) -> Option<u64> {
         let warm = &mut self.warm;
@@ -112,7 +112,7 @@ impl Store {
         }
         let hash = hot.hash;
         if hot.add(look) == Taken::Wanted {
-            self.want(number, look.from_b, (look.time, look.frame), look.payload, payload());
+            self.want(number, look.from_b, (look.time, look.frame), look.head.payload_len(), payload());
         }
         Some(hash)
     }

@@ -104,61 +104,114 @@ impl<'a> Glance<'a> {
     }
 }
 
-/// The fields of a TCP segment over IPv4 over untagged Ethernet: what almost all packets of most captures are. It lives in
-/// registers: whatever needs more takes a [`Glance`] instead.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Quick {
-    /// Source, then destination, 32 bits each.
-    pub(crate) addresses: u64,
-    /// Source, then destination, 16 bits each.
-    pub(crate) ports: u32,
-    pub(crate) seq: u32,
-    pub(crate) ack: u32,
+/// What the short way asks of a packet's headers.
+pub(crate) trait Headers {
+    fn seq(&self) -> u32;
+    fn ack(&self) -> u32;
     /// Without CWR and ECE.
-    pub(crate) flags: u8,
-    pub(crate) window: u16,
-    pub(crate) ttl: u8,
-    pub(crate) id: u16,
-    pub(crate) ip_bytes: u32,
+    fn flags(&self) -> u8;
+    fn window(&self) -> u16;
+    fn ttl(&self) -> u8;
+    /// Identification; 0 for IPv6.
+    fn id(&self) -> u16;
+    fn ip_bytes(&self) -> u32;
     /// Payload bytes on the wire.
-    pub(crate) payload_len: u32,
-    /// Where in the frame the payload begins.
-    payload_at: usize,
+    fn payload_len(&self) -> u32;
 }
 
-impl Quick {
-    /// Payload bytes captured in its frame.
-    #[inline]
-    pub(crate) fn payload<'a>(&self, frame: &Frame<'a>) -> &'a [u8] {
-        let end = frame.data.len().min(self.payload_at + self.payload_len as usize);
-        frame.data.get(self.payload_at..end).unwrap_or(&[])
+impl Headers for &Glance<'_> {
+    fn seq(&self) -> u32 {
+        self.seq
+    }
+
+    fn ack(&self) -> u32 {
+        self.ack
+    }
+
+    fn flags(&self) -> u8 {
+        self.flags
+    }
+
+    fn window(&self) -> u16 {
+        self.window
+    }
+
+    fn ttl(&self) -> u8 {
+        self.ttl
+    }
+
+    fn id(&self) -> u16 {
+        self.id
+    }
+
+    fn ip_bytes(&self) -> u32 {
+        self.ip_bytes
+    }
+
+    fn payload_len(&self) -> u32 {
+        self.payload_len
     }
 }
 
-impl Quick {
+/// Octets of Ethernet, IPv4 and TCP that are looked at.
+const LOOKED_AT: usize = ETHERNET + IPV4 + TCP;
+
+/// A TCP segment over IPv4 over untagged Ethernet: what almost all packets of most captures are. Its fields are read from the frame
+/// where they are needed, since all of them at once do not fit into registers; whatever needs more takes a [`Glance`] instead.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Quick<'a> {
+    octets: &'a [u8; LOOKED_AT],
+    ip_bytes: u32,
+    payload_len: u32,
+}
+
+impl Quick<'_> {
+    #[inline(always)]
+    fn at<const N: usize>(&self, at: usize) -> [u8; N] {
+        word(self.octets, at).copied().unwrap_or([0; N])
+    }
+
+    /// Source, then destination, 32 bits each.
+    #[inline(always)]
+    pub(crate) fn addresses(&self) -> u64 {
+        u64::from_be_bytes(self.at(26))
+    }
+
+    /// Source, then destination, 16 bits each.
+    #[inline(always)]
+    pub(crate) fn ports(&self) -> u32 {
+        u32::from_be_bytes(self.at(34))
+    }
+
+    /// Payload bytes captured in its frame.
+    #[inline]
+    pub(crate) fn payload<'a>(&self, frame: &Frame<'a>) -> &'a [u8] {
+        let end = frame.data.len().min(ETHERNET + self.ip_bytes as usize);
+        frame.data.get(ETHERNET + (self.ip_bytes - self.payload_len) as usize..end).unwrap_or(&[])
+    }
+
     /// What [`super::decode`] makes of it, where it is a SYN that carries nothing.
     #[inline]
     pub(crate) fn syn(&self) -> Option<Packet<'static>> {
-        if self.flags != TcpFlags::SYN || self.payload_len > 0 {
+        if self.flags() != TcpFlags::SYN || self.payload_len > 0 {
             return None;
         }
-        let [a, b, c, d, e, f, g, h] = self.addresses.to_be_bytes();
-        let [src_high, src_low, dst_high, dst_low] = self.ports.to_be_bytes();
+        let (src, dst): ([u8; 4], [u8; 4]) = (self.at(26), self.at(30));
         Some(Packet {
             vlans: Vlans::NONE,
-            src: IpAddr::V4([a, b, c, d].into()),
-            dst: IpAddr::V4([e, f, g, h].into()),
-            ttl: self.ttl,
-            id: self.id,
+            src: IpAddr::V4(src.into()),
+            dst: IpAddr::V4(dst.into()),
+            ttl: self.ttl(),
+            id: self.id(),
             ip_bytes: self.ip_bytes,
             group: false,
             body: Body::Tcp(Tcp {
-                src_port: u16::from_be_bytes([src_high, src_low]),
-                dst_port: u16::from_be_bytes([dst_high, dst_low]),
-                seq: self.seq,
-                ack: self.ack,
-                flags: TcpFlags(self.flags),
-                window: self.window,
+                src_port: u16::from_be_bytes(self.at(34)),
+                dst_port: u16::from_be_bytes(self.at(36)),
+                seq: self.seq(),
+                ack: self.ack(),
+                flags: TcpFlags(self.flags()),
+                window: self.window(),
                 payload: &[],
                 payload_len: 0,
                 first_fragment: None,
@@ -167,12 +220,51 @@ impl Quick {
     }
 }
 
+impl Headers for Quick<'_> {
+    #[inline(always)]
+    fn seq(&self) -> u32 {
+        u32::from_be_bytes(self.at(38))
+    }
+
+    #[inline(always)]
+    fn ack(&self) -> u32 {
+        u32::from_be_bytes(self.at(42))
+    }
+
+    #[inline(always)]
+    fn flags(&self) -> u8 {
+        self.octets[47] & 0x3f
+    }
+
+    #[inline(always)]
+    fn window(&self) -> u16 {
+        u16::from_be_bytes(self.at(48))
+    }
+
+    #[inline(always)]
+    fn ttl(&self) -> u8 {
+        self.octets[22]
+    }
+
+    #[inline(always)]
+    fn id(&self) -> u16 {
+        u16::from_be_bytes(self.at(18))
+    }
+
+    #[inline(always)]
+    fn ip_bytes(&self) -> u32 {
+        self.ip_bytes
+    }
+
+    #[inline(always)]
+    fn payload_len(&self) -> u32 {
+        self.payload_len
+    }
+}
+
 /// The same as [`glance`], of fewer frames.
 #[inline(always)]
-pub(crate) fn quick(frame: &Frame<'_>) -> Option<Quick> {
-    /// Octets up to the TCP header, and those that are looked at.
-    const HEADERS: usize = ETHERNET + IPV4;
-    const LOOKED_AT: usize = HEADERS + TCP;
+pub(crate) fn quick<'a>(frame: &Frame<'a>) -> Option<Quick<'a>> {
     /// Ethernet type IPv4, version 4 and no options; the type of service may be anything.
     const IP_BEGINS: u32 = 0x0008_0045;
     /// Neither a later nor a first fragment, and TCP; time to live and the flag against fragmentation may be anything.
@@ -194,19 +286,7 @@ pub(crate) fn quick(frame: &Frame<'_>) -> Option<Quick> {
     if !usual {
         return None;
     }
-    Some(Quick {
-        addresses: u64::from_be_bytes(*word(h, 26)?),
-        ports: u32::from_be_bytes(*word(h, 34)?),
-        seq: u32::from_be_bytes(*word(h, 38)?),
-        ack: u32::from_be_bytes(*word(h, 42)?),
-        flags: h[47] & 0x3f,
-        window: u16::from_be_bytes([h[48], h[49]]),
-        ttl: h[22],
-        id: u16::from_be_bytes([h[18], h[19]]),
-        ip_bytes: total,
-        payload_len: total - payload_at,
-        payload_at: ETHERNET + payload_at as usize,
-    })
+    Some(Quick { octets: h, ip_bytes: total, payload_len: total - payload_at })
 }
 
 /// Where the link layer ends.
@@ -424,11 +504,11 @@ mod tests {
         if let Some(q) = quick(frame) {
             assert!(segment.is_some());
             let half = |n: u64| u32::try_from(n & 0xffff_ffff).unwrap();
-            assert_eq!(Addresses::V4(half(q.addresses >> 32), half(q.addresses)), seen.addresses);
-            assert_eq!(q.ports, u32::from(seen.src_port) << 16 | u32::from(seen.dst_port));
-            assert_eq!((q.seq, q.ack, q.flags, q.window), (seen.seq, seen.ack, seen.flags, seen.window));
-            assert_eq!((q.ttl, q.id, q.ip_bytes), (seen.ttl, seen.id, seen.ip_bytes));
-            assert_eq!((q.payload_len, q.payload(frame)), (seen.payload_len, seen.payload));
+            assert_eq!(Addresses::V4(half(q.addresses() >> 32), half(q.addresses())), seen.addresses);
+            assert_eq!(q.ports(), u32::from(seen.src_port) << 16 | u32::from(seen.dst_port));
+            assert_eq!((q.seq(), q.ack(), q.flags(), q.window()), (seen.seq, seen.ack, seen.flags, seen.window));
+            assert_eq!((q.ttl(), q.id(), q.ip_bytes()), (seen.ttl, seen.id, seen.ip_bytes));
+            assert_eq!((q.payload_len(), q.payload(frame)), (seen.payload_len, seen.payload));
         }
         true
     }
