@@ -153,3 +153,55 @@ impl Lone {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::base::Proto;
+    use crate::flow::{EndPoint, FlowKey, Pieces, resolve, seal, seal_lone};
+    use crate::packet::{TcpFlags, Vlans};
+
+    const LAST: u64 = u32::MAX as u64;
+
+    proptest! {
+        #[test]
+        fn it_seals_to_what_a_piece_of_the_same_packets_does(
+            (b, interface) in (any::<bool>(), 0..3_u32),
+            (isn, window, ttl) in (any::<u32>(), any::<u16>(), any::<u8>()),
+            first in prop_oneof![1..9_u64, LAST - 9..LAST + 3],
+            gaps in prop::collection::vec((0..9_i64, 1..3_u64), 0..9),
+        ) {
+            let end = |n| EndPoint { addr: [192, 0, 2, n].into(), port: 1000 + u16::from(n) };
+            let key = FlowKey::new(Proto::Tcp, end(1), end(2)).0;
+            let side = if b { Side::B } else { Side::A };
+            let syn = Tcp {
+                src_port: key.ends[side.index()].port,
+                dst_port: key.ends[side.other().index()].port,
+                seq: isn,
+                ack: 0,
+                flags: TcpFlags(TcpFlags::SYN),
+                window,
+                payload: &[],
+                payload_len: 0,
+                first_fragment: None,
+            };
+            let mut at = Stamp { time: Time::from_nanos(7), at: FrameRef { input: InputId(3), frame: first } };
+            let lane = Lane::new(interface, Vlans::NONE);
+            let mut pieces = Pieces::default();
+            for (nanos, frames) in std::iter::once((0, 0)).chain(gaps.iter().copied()) {
+                at.time = Time::from_nanos(at.time.as_nanos() + nanos);
+                at.at.frame += frames;
+                pieces.tcp(&key, side, &Seen { at, lane, ttl, ip_bytes: 40, payload: 0, group: false }, &syn);
+            }
+            let short = pieces.lone().and_then(|lone| seal_lone(key, lone));
+            prop_assert_eq!(short.is_some(), gaps.len() < KEPT && at.at.frame <= LAST);
+            let (instances, orphans) = resolve(&key, pieces);
+            let mut long = instances.into_iter().filter_map(|i| seal(key, i));
+            let flow = long.next();
+            prop_assert!(flow.is_some() && long.next().is_none() && orphans.is_empty());
+            prop_assert!(short.is_none() || short == flow);
+        }
+    }
+}

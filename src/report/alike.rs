@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-use super::UnexpectedKind;
+use super::{UnexpectedKind, ip};
 use crate::base::Proto;
 
 /// Services of one pair, and strangers of one host, that are told one by one.
@@ -117,14 +117,13 @@ impl Line {
     }
 
     fn filter(self, first: Service, flows: &[Service]) -> String {
-        let field = |addr: IpAddr| if addr.is_ipv4() { "ip" } else { "ipv6" };
         let (hosts, port) = match self {
             Self::Service(_) | Self::Pair(..) => {
-                let name = field(first.orig);
+                let name = ip(first.orig);
                 (format!("{name}.addr == {} && {name}.addr == {}", first.orig, first.resp), "port")
             }
-            Self::To(host) => (format!("{}.dst == {host}", field(host)), "dstport"),
-            Self::From(host) => (format!("{}.src == {host}", field(host)), "dstport"),
+            Self::To(host) => (format!("{}.dst == {host}", ip(host)), "dstport"),
+            Self::From(host) => (format!("{}.src == {host}", ip(host)), "dstport"),
         };
         let proto = first.proto;
         let ports = flows.iter().map(|s| s.port);

@@ -15,3 +15,4 @@ mod words;
 
 pub use model::*;
 pub(crate) use text::size;
+pub(crate) use words::ip;

@@ -1,5 +1,7 @@
 //! The report's closed vocabularies in words for people.
 
+use std::net::IpAddr;
+
 use crate::flow::Break;
 
 use super::{Cause, Class, Direction, ExceptionState, UnexpectedKind};
@@ -98,4 +100,9 @@ impl ExceptionState {
             Self::Expired => "expired, ignored",
         }
     }
+}
+
+/// Protocol of an address as Wireshark's display filters name it.
+pub(crate) const fn ip(addr: IpAddr) -> &'static str {
+    if addr.is_ipv4() { "ip" } else { "ipv6" }
 }

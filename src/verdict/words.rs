@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use super::who::Peer;
 use crate::base::{Service, Span};
 use crate::matrix::Role;
+use crate::report::ip;
 use crate::site::{HostId, Site};
 
 /// A host for people: `tgt01 (10.77.1.20)`, or the bare address where it has no label of its own.
@@ -60,10 +61,6 @@ pub(super) fn lasting(span: Span) -> String {
     }
 }
 
-fn field(addr: IpAddr) -> &'static str {
-    if addr.is_ipv4() { "ip.addr" } else { "ipv6.addr" }
-}
-
 /// Wireshark display filter for where flows between hosts on a service would be.
 pub(super) fn pair_filter(site: &Site, from: &[HostId], to: &[HostId], service: Service) -> String {
     let any = |ids: &[HostId]| {
@@ -71,7 +68,7 @@ pub(super) fn pair_filter(site: &Site, from: &[HostId], to: &[HostId], service: 
             .iter()
             .filter_map(|&id| site.host(id))
             .flat_map(|h| &h.addrs)
-            .map(|a| format!("{} == {a}", field(*a)))
+            .map(|a| format!("{}.addr == {a}", ip(*a)))
             .collect();
         if all.len() == 1 { all.concat() } else { format!("({})", all.join(" || ")) }
     };

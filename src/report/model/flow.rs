@@ -12,6 +12,7 @@ use crate::base::{Proto, Stamp, Time, WireText};
 use crate::flow::Encapsulation;
 use crate::flow::{Break, EndPoint, Flow, FlowId, Side};
 use crate::matrix::Role;
+use crate::report::ip;
 
 /// What the matrix says of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
@@ -375,8 +376,8 @@ impl FlowFilter {
 impl fmt::Display for FlowFilter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [a, b] = self.ends;
-        let field = if a.addr.is_ipv4() { "ip.addr" } else { "ipv6.addr" };
-        write!(f, "{field} == {} && {field} == {} && ", a.addr, b.addr)?;
+        let ip = ip(a.addr);
+        write!(f, "{ip}.addr == {} && {ip}.addr == {} && ", a.addr, b.addr)?;
         match self.proto {
             p @ (Proto::Tcp | Proto::Udp) => write!(f, "{p}.port == {} && {p}.port == {}", a.port, b.port),
             Proto::Icmp => f.write_str("icmp"),
