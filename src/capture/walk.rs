@@ -132,7 +132,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Compiled once more for what almost all files are, where a third of what is asked of a record is known beforehand.
+    /// Compiled once more for what almost all files are, where much of what is asked of a record is known beforehand.
     #[inline(never)]
     fn pcap<const MOST: bool>(
         &mut self,

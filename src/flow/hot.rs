@@ -270,6 +270,7 @@ impl Hot {
     /// - It carries data, or acknowledges more than before, or is the first at its sequence number: no repeat, no change of
     ///   window alone.
     /// - What it raises has been raised often enough: the bounded lists of firsts are full.
+    /// - Its side sent fewer than 2^30 bytes since the record was flushed last.
     ///
     /// It then changes only: its side's packets and bytes, time of the last one, range of windows; the end of payload, the
     /// highest number sent and acknowledged with their times, the largest segment, and, until enough is held, the first bytes.

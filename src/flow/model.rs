@@ -49,7 +49,7 @@ impl FlowKey {
     /// The same of IPv4 addresses as numbers, which order as they do. Fields are written one by one: an end just written would have to
     /// get out of the processor's store buffer before it could be moved as a whole.
     #[inline]
-    pub(crate) fn v4(proto: Proto, src: (u32, u16), dst: (u32, u16)) -> (Self, Side) {
+    fn v4(proto: Proto, src: (u32, u16), dst: (u32, u16)) -> (Self, Side) {
         let in_order = src <= dst;
         let (a, b) = if in_order { (src, dst) } else { (dst, src) };
         let end = |(addr, port)| EndPoint { addr: IpAddr::V4(Ipv4Addr::from_bits(addr)), port };

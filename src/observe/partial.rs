@@ -409,7 +409,7 @@ impl Partial {
 struct LaneNumbers {
     known: Vec<(u32, u16)>,
     /// The one asked for last, and its number.
-    last: ((u32, u16), u16),
+    last: Option<(u32, u16, u16)>,
 }
 
 impl LaneNumbers {
@@ -418,20 +418,22 @@ impl LaneNumbers {
 
     #[inline(always)]
     fn number(&mut self, interface: u32, tag: u16) -> Option<u16> {
-        if self.last.0 != (interface, tag) || self.known.is_empty() {
-            self.last = ((interface, tag), self.search(interface, tag)?);
+        match self.last {
+            Some((i, t, number)) if (i, t) == (interface, tag) => Some(number),
+            _ => self.search(interface, tag),
         }
-        Some(self.last.1)
     }
 
     #[inline(never)]
     fn search(&mut self, interface: u32, tag: u16) -> Option<u16> {
-        let found = self.known.iter().position(|l| *l == (interface, tag));
+        let mut found = self.known.iter().position(|l| *l == (interface, tag));
         if found.is_none() && self.known.len() < Self::MOST {
+            found = Some(self.known.len());
             self.known.push((interface, tag));
-            return u16::try_from(self.known.len() - 1).ok();
         }
-        u16::try_from(found?).ok()
+        let number = u16::try_from(found?).ok()?;
+        self.last = Some((interface, tag, number));
+        Some(number)
     }
 
     /// The number of a decoded packet's lane; none where it has several tags.

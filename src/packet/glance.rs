@@ -167,20 +167,22 @@ pub(crate) struct Quick<'a> {
 
 impl Quick<'_> {
     #[inline(always)]
-    fn at<const N: usize>(&self, at: usize) -> [u8; N] {
-        word(self.octets, at).copied().unwrap_or([0; N])
+    fn at<const AT: usize, const N: usize>(&self) -> [u8; N] {
+        // So that zeros are never read.
+        const { assert!(AT + N <= LOOKED_AT) };
+        word(self.octets, AT).copied().unwrap_or([0; N])
     }
 
     /// Source, then destination, 32 bits each.
     #[inline(always)]
     pub(crate) fn addresses(&self) -> u64 {
-        u64::from_be_bytes(self.at(26))
+        u64::from_be_bytes(self.at::<26, 8>())
     }
 
     /// Source, then destination, 16 bits each.
     #[inline(always)]
     pub(crate) fn ports(&self) -> u32 {
-        u32::from_be_bytes(self.at(34))
+        u32::from_be_bytes(self.at::<34, 4>())
     }
 
     /// Payload bytes captured in its frame.
@@ -196,7 +198,7 @@ impl Quick<'_> {
         if self.flags() != TcpFlags::SYN || self.payload_len > 0 {
             return None;
         }
-        let (src, dst): ([u8; 4], [u8; 4]) = (self.at(26), self.at(30));
+        let (src, dst) = (self.at::<26, 4>(), self.at::<30, 4>());
         Some(Packet {
             vlans: Vlans::NONE,
             src: IpAddr::V4(src.into()),
@@ -206,8 +208,8 @@ impl Quick<'_> {
             ip_bytes: self.ip_bytes,
             group: false,
             body: Body::Tcp(Tcp {
-                src_port: u16::from_be_bytes(self.at(34)),
-                dst_port: u16::from_be_bytes(self.at(36)),
+                src_port: u16::from_be_bytes(self.at::<34, 2>()),
+                dst_port: u16::from_be_bytes(self.at::<36, 2>()),
                 seq: self.seq(),
                 ack: self.ack(),
                 flags: TcpFlags(self.flags()),
@@ -223,12 +225,12 @@ impl Quick<'_> {
 impl Headers for Quick<'_> {
     #[inline(always)]
     fn seq(&self) -> u32 {
-        u32::from_be_bytes(self.at(38))
+        u32::from_be_bytes(self.at::<38, 4>())
     }
 
     #[inline(always)]
     fn ack(&self) -> u32 {
-        u32::from_be_bytes(self.at(42))
+        u32::from_be_bytes(self.at::<42, 4>())
     }
 
     #[inline(always)]
@@ -238,7 +240,7 @@ impl Headers for Quick<'_> {
 
     #[inline(always)]
     fn window(&self) -> u16 {
-        u16::from_be_bytes(self.at(48))
+        u16::from_be_bytes(self.at::<48, 2>())
     }
 
     #[inline(always)]
@@ -248,7 +250,7 @@ impl Headers for Quick<'_> {
 
     #[inline(always)]
     fn id(&self) -> u16 {
-        u16::from_be_bytes(self.at(18))
+        u16::from_be_bytes(self.at::<18, 2>())
     }
 
     #[inline(always)]
