@@ -171,10 +171,10 @@ const fn turned(ports: u64) -> u64 {
     ports & !0xffff_ffff | (ports as u32).rotate_left(16) as u64
 }
 
-/// Ports and protocol as pairs have them.
+/// Ports and protocol as pairs have them; `both`: source, then destination, 16 bits each.
 #[inline(always)]
-pub(crate) const fn ports(udp: bool, src: u16, dst: u16) -> u64 {
-    (udp as u64) << 32 | (src as u64) << 16 | dst as u64
+pub(crate) const fn ports(udp: bool, both: u32) -> u64 {
+    (udp as u64) << 32 | both as u64
 }
 
 /// Source and destination of an IPv4 packet as its header has them.

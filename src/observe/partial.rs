@@ -8,8 +8,10 @@ use std::net::IpAddr;
 
 use crate::base::{FrameRef, InputId, Problem, ProblemKind, Problems, Proto, Stamp};
 use crate::capture::{Counted, Frame};
-use crate::flow::{DatagramKey, EndPoint, FlowKey, Fragments, Lane, Look, Pair, Pieces, Quote, Seen, Shift, Side};
-use crate::packet::{self, Body, Glance, Headers, Icmp, Packet, Trail, Vlans};
+use crate::flow::{
+    DatagramKey, EndPoint, FlowKey, Fragments, Lane, Look, Pair, Pair6, Pieces, Quote, Seen, Shift, Side, ports,
+};
+use crate::packet::{self, Body, Datagram, Glance, Headers, Icmp, Packet, Segment, SegmentV6, Trail, Vlans};
 
 use super::finish::attempts_counted;
 use super::limits::Limits;
@@ -71,89 +73,100 @@ impl Partial {
     /// The short way of a plain packet over IPv4 and untagged Ethernet; `false` where it is none.
     #[inline(always)]
     fn quick(&mut self, frame: &Frame<'_>) -> bool {
-        let Some(q) = packet::quick(frame) else { return false };
-        let Some((number, from_b)) = self.store.hot_v4(Pair { addresses: q.addresses(), ports: u64::from(q.ports()) })
-        else {
-            return false;
-        };
-        let Some(lane) = self.lanes.number(frame.interface, Glance::UNTAGGED) else { return false };
-        let Ok(narrow) = u32::try_from(frame.number) else { return false };
-        let look = Look { from_b, time: frame.time, frame: narrow, lane, head: q };
-        let Some(hash) = self.store.short(number, frame.input, &look, || q.payload(frame)) else { return false };
-        self.remember(frame, frame.interface, hash, &look);
+        let q: Segment<'_> = if let Some(q) = packet::quick(frame) { q } else { return false };
+        let found = self.store.hot_v4(Pair { addresses: q.addresses(), ports: ports(false, q.ports()) });
+        self.plain(frame, (frame.interface, Glance::UNTAGGED), found, q, || q.payload(frame))
+    }
+
+    /// Takes in a plain segment of a hot record; `false` where it is none.
+    #[inline(always)]
+    fn plain<'a, H: Headers>(
+        &mut self,
+        frame: &Frame<'_>,
+        lane: (u32, u16),
+        found: Option<(usize, bool)>,
+        head: H,
+        payload: impl FnOnce() -> &'a [u8],
+    ) -> bool {
+        let Some((number, from_b)) = found else { return false };
+        let Some(look) = self.look(frame, lane, from_b, head) else { return false };
+        let Some(hash) = self.store.short(number, frame.input, &look, payload) else { return false };
+        // It may be copied.
+        let kind = repeats::tcp(look.head.flags());
+        self.repeats.add_plain(print(frame, lane.0, hash, kind, &look));
         true
     }
 
-    /// A plain packet may be copied.
+    /// Takes in a plain datagram of a hot record; `false` where it is none.
     #[inline(always)]
-    fn remember<H: Headers>(&mut self, frame: &Frame<'_>, interface: u32, hash: u64, look: &Look<H>) {
-        let at = Stamp { time: frame.time, at: FrameRef { input: frame.input, frame: frame.number } };
-        let head = &look.head;
-        let contents = Contents {
-            kind: repeats::tcp(head.flags()),
-            id: head.id(),
-            ip_bytes: head.ip_bytes(),
-            seq: head.seq(),
-            ack: head.ack(),
-            payload: head.payload_len(),
-        };
-        self.repeats.add_plain(Print::new(Place { at, interface, carried: 0 }, hash, look.from_b, &contents));
-    }
-
-    /// What was not quick: the short way with tags, IPv6 or another link layer, and everything that is not plain.
-    #[inline(never)]
-    fn slower(&mut self, frame: Frame<'_>) {
-        if packet::is_datagram(&frame) {
-            return self.other(&frame);
-        }
-        let Some(g) = packet::glance(&frame) else { return self.other(&frame) };
-        if !self.short(&frame, &g) {
-            self.usual(&frame, g.device, &g.segment());
-        }
-    }
-
-    /// The short way of a plain packet; `false` where the frame has to go the long way.
-    fn short(&mut self, frame: &Frame<'_>, g: &Glance<'_>) -> bool {
-        let Some((number, from_b)) = self.store.hot(false, g) else { return false };
-        let Some(look) = self.look(frame, g, from_b) else { return false };
-        let Some(hash) = self.store.short(number, frame.input, &look, || g.payload) else { return false };
-        self.remember(frame, g.device.unwrap_or(frame.interface), hash, &look);
+    fn plain_datagram<H: Headers>(
+        &mut self,
+        frame: &Frame<'_>,
+        lane: (u32, u16),
+        found: Option<(usize, bool)>,
+        head: H,
+    ) -> bool {
+        let Some((number, from_b)) = found else { return false };
+        let Some(look) = self.look(frame, lane, from_b, head) else { return false };
+        let Some(hash) = self.store.short_datagram(number, frame.input, &look) else { return false };
+        // Datagrams have no numbers: any may be a copy.
+        let at = FrameRef { input: frame.input, frame: frame.number };
+        self.repeats.add(at, print(frame, lane.0, hash, repeats::UDP, &look));
         true
     }
 
     /// What the short way wants to know of a packet.
-    fn look<'g>(&mut self, frame: &Frame<'_>, g: &'g Glance<'g>, from_b: bool) -> Option<Look<&'g Glance<'g>>> {
-        let lane = self.lanes.number(g.device.unwrap_or(frame.interface), g.tag)?;
-        Some(Look { from_b, time: frame.time, frame: u32::try_from(frame.number).ok()?, lane, head: g })
+    #[inline(always)]
+    fn look<H>(&mut self, frame: &Frame<'_>, (interface, tag): (u32, u16), from_b: bool, head: H) -> Option<Look<H>> {
+        let lane = self.lanes.number(interface, tag)?;
+        Some(Look { from_b, time: frame.time, frame: u32::try_from(frame.number).ok()?, lane, head })
+    }
+
+    /// What was not quick: the short way of datagrams, with tags, IPv6 or another link layer, and everything that is not plain.
+    #[inline(never)]
+    fn slower(&mut self, frame: Frame<'_>) {
+        if packet::is_datagram(&frame) {
+            if !self.quick_datagram(&frame) {
+                self.other(&frame);
+            }
+        } else if !self.quick_v6(&frame) {
+            self.segment(&frame);
+        }
+    }
+
+    #[inline(always)]
+    fn quick_datagram(&mut self, frame: &Frame<'_>) -> bool {
+        let q: Datagram<'_> = if let Some(q) = packet::quick(frame) { q } else { return false };
+        let found = self.store.hot_v4(Pair { addresses: q.addresses(), ports: ports(true, q.ports()) });
+        self.plain_datagram(frame, (frame.interface, Glance::UNTAGGED), found, q)
+    }
+
+    #[inline(always)]
+    fn quick_v6(&mut self, frame: &Frame<'_>) -> bool {
+        let q: SegmentV6<'_> = if let Some(q) = packet::quick(frame) { q } else { return false };
+        let (src, dst) = q.addresses_v6();
+        let found = self.store.hot_v6(&Pair6 { src, dst, ports: ports(false, q.ports()) });
+        self.plain(frame, (frame.interface, Glance::UNTAGGED), found, q, || q.payload(frame))
+    }
+
+    /// A TCP segment that was not quick, or what is none.
+    #[inline(never)]
+    fn segment(&mut self, frame: &Frame<'_>) {
+        let Some(g) = packet::glance(frame) else { return self.other(frame) };
+        let found = self.store.hot(false, &g);
+        if !self.plain(frame, lane(frame, &g), found, &g, || g.payload) {
+            self.usual(frame, g.device, &g.segment());
+        }
     }
 
     /// What is no usual TCP segment.
     #[inline(never)]
     fn other(&mut self, frame: &Frame<'_>) {
-        match packet::glance_datagram(frame) {
-            Some(g) if self.short_datagram(frame, &g) => {}
-            Some(g) => self.usual(frame, g.device, &g.datagram()),
-            None => self.long(frame),
+        let Some(g) = packet::glance_datagram(frame) else { return self.long(frame) };
+        let found = self.store.hot(true, &g);
+        if !self.plain_datagram(frame, lane(frame, &g), found, &g) {
+            self.usual(frame, g.device, &g.datagram());
         }
-    }
-
-    /// The short way of a plain datagram; `false` where the frame has to go the long way.
-    fn short_datagram(&mut self, frame: &Frame<'_>, g: &Glance<'_>) -> bool {
-        let Some((number, from_b)) = self.store.hot(true, g) else { return false };
-        let Some(look) = self.look(frame, g, from_b) else { return false };
-        let Some(hash) = self.store.short_datagram(number, frame.input, &look) else { return false };
-        let interface = g.device.unwrap_or(frame.interface);
-        let at = Stamp { time: frame.time, at: FrameRef { input: frame.input, frame: frame.number } };
-        let contents = Contents {
-            kind: repeats::UDP,
-            id: g.id,
-            ip_bytes: g.ip_bytes,
-            payload: g.payload_len,
-            ..Contents::default()
-        };
-        // Datagrams have no numbers: any may be a copy.
-        self.repeats.add(at.at, Print::new(Place { at, interface, carried: 0 }, hash, from_b, &contents));
-        true
     }
 
     /// A packet in no tunnel with nothing wrong about it.
@@ -444,6 +457,27 @@ impl LaneNumbers {
             _ => None,
         }
     }
+}
+
+/// Where a packet was seen, tags included.
+fn lane(frame: &Frame<'_>, g: &Glance<'_>) -> (u32, u16) {
+    (g.device.unwrap_or(frame.interface), g.tag)
+}
+
+/// The print of a packet on the short way.
+#[inline(always)]
+fn print<H: Headers>(frame: &Frame<'_>, interface: u32, hash: u64, kind: u32, look: &Look<H>) -> Print {
+    let at = Stamp { time: frame.time, at: FrameRef { input: frame.input, frame: frame.number } };
+    let head = &look.head;
+    let contents = Contents {
+        kind,
+        id: head.id(),
+        ip_bytes: head.ip_bytes(),
+        seq: head.seq(),
+        ack: head.ack(),
+        payload: head.payload_len(),
+    };
+    Print::new(Place { at, interface, carried: 0 }, hash, look.from_b, &contents)
 }
 
 /// The flow that a packet was added to; none of a later fragment's is known yet.

@@ -73,13 +73,19 @@ impl Store {
         self.warm.find_v4(&self.seeds, pair)
     }
 
+    /// The same of a packet over IPv6.
+    #[inline(always)]
+    pub(super) fn hot_v6(&self, pair: &Pair6) -> Option<(usize, bool)> {
+        self.warm.find_v6(&self.seeds, pair)
+    }
+
     /// The same of a packet at a glance.
     #[inline]
     pub(super) fn hot(&self, udp: bool, g: &Glance<'_>) -> Option<(usize, bool)> {
-        let ports = ports(udp, g.src_port, g.dst_port);
+        let ports = ports(udp, u32::from(g.src_port) << 16 | u32::from(g.dst_port));
         match g.addresses {
             Addresses::V4(src, dst) => self.hot_v4(Pair { addresses: u64::from(src) << 32 | u64::from(dst), ports }),
-            Addresses::V6(src, dst) => self.warm.find_v6(&self.seeds, &Pair6 { src, dst, ports }),
+            Addresses::V6(src, dst) => self.hot_v6(&Pair6 { src, dst, ports }),
         }
     }
 
@@ -459,7 +465,7 @@ pub(super) struct Long<'p> {
 /// What packets of a key's side A say.
 fn tuple(key: &FlowKey) -> Tuple {
     let [a, b] = key.ends;
-    let ports = ports(key.proto == Proto::Udp, a.port, b.port);
+    let ports = ports(key.proto == Proto::Udp, u32::from(a.port) << 16 | u32::from(b.port));
     match (a.addr, b.addr) {
         (IpAddr::V4(src), IpAddr::V4(dst)) => {
             Tuple::V4(Pair { addresses: u64::from(src.to_bits()) << 32 | u64::from(dst.to_bits()), ports })

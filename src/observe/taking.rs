@@ -6,7 +6,7 @@
 use crate::base::{FrameRef, Problem, Stamp};
 use crate::capture::{Frame, Sink};
 use crate::flow::{FlowKey, Side};
-use crate::packet::{self, Packet, TcpFlags};
+use crate::packet::{self, Packet, Segment, TcpFlags};
 
 use super::partial::{Partial, Place};
 
@@ -42,7 +42,7 @@ impl Taking {
 
     #[inline(never)]
     fn syn(&mut self, frame: Frame<'_>) {
-        let Some(packet) = packet::quick(&frame).and_then(|q| q.syn()) else {
+        let Some(packet) = packet::quick(&frame).and_then(|q: Segment<'_>| q.syn()) else {
             self.look_up();
             return self.partial.frame(&frame);
         };

@@ -19,6 +19,9 @@ const IPV6: usize = 40;
 const TCP: usize = 16;
 const TCP_LEAST: u32 = 20;
 const UDP: usize = 8;
+const IPV4_BYTES: u32 = 20;
+const IPV6_BYTES: u32 = 40;
+const UDP_BYTES: u32 = 8;
 const PROTO_TCP: u8 = 6;
 const PROTO_UDP: u8 = 17;
 
@@ -153,52 +156,63 @@ impl Headers for &Glance<'_> {
     }
 }
 
-/// Octets of Ethernet, IPv4 and TCP that are looked at.
-const LOOKED_AT: usize = ETHERNET + IPV4 + TCP;
+/// Octets that are looked at of each kind of packet that has a short way of its own, which tell the kinds apart: Ethernet, then IP, then
+/// what is above it.
+pub(crate) mod octets {
+    use super::{ETHERNET, IPV4, IPV6, TCP, UDP};
 
-/// A TCP segment over IPv4 over untagged Ethernet: what almost all packets of most captures are. Its fields are read from the frame
-/// where they are needed, since all of them at once do not fit into registers; whatever needs more takes a [`Glance`] instead.
+    /// TCP over IPv4.
+    pub(crate) const SEGMENT: usize = ETHERNET + IPV4 + TCP;
+    /// UDP over IPv4.
+    pub(crate) const DATAGRAM: usize = ETHERNET + IPV4 + UDP;
+    /// TCP over IPv6.
+    pub(crate) const SEGMENT_V6: usize = ETHERNET + IPV6 + TCP;
+}
+
+/// A packet over untagged Ethernet, of one of the kinds that almost all packets of most captures are. Its fields are read from the
+/// frame where they are needed, since all of them at once do not fit into registers; whatever needs more takes a [`Glance`]
+/// instead.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Quick<'a> {
-    octets: &'a [u8; LOOKED_AT],
+pub(crate) struct Quick<'a, const N: usize> {
+    octets: &'a [u8; N],
     ip_bytes: u32,
     payload_len: u32,
 }
 
-impl Quick<'_> {
-    #[inline(always)]
-    fn at<const AT: usize, const N: usize>(&self) -> [u8; N] {
-        // So that zeros are never read.
-        const { assert!(AT + N <= LOOKED_AT) };
-        word(self.octets, AT).copied().unwrap_or([0; N])
-    }
+/// TCP over IPv4: most of all.
+pub(crate) type Segment<'a> = Quick<'a, { octets::SEGMENT }>;
+/// UDP over IPv4.
+pub(crate) type Datagram<'a> = Quick<'a, { octets::DATAGRAM }>;
+/// TCP over IPv6.
+pub(crate) type SegmentV6<'a> = Quick<'a, { octets::SEGMENT_V6 }>;
 
-    /// Source, then destination, 32 bits each.
+impl<const N: usize> Quick<'_, N> {
+    const V6: bool = N == octets::SEGMENT_V6;
+    const UDP: bool = N == octets::DATAGRAM;
+    /// Where TCP or UDP begins.
+    const UPPER: usize = ETHERNET + if Self::V6 { IPV6 } else { IPV4 };
+
+    /// Octets that are within what was looked at: else they would be zeros.
     #[inline(always)]
-    pub(crate) fn addresses(&self) -> u64 {
-        u64::from_be_bytes(self.at::<26, 8>())
+    fn at<const LEN: usize>(&self, at: usize) -> [u8; LEN] {
+        word(self.octets, at).copied().unwrap_or([0; LEN])
     }
 
     /// Source, then destination, 16 bits each.
     #[inline(always)]
     pub(crate) fn ports(&self) -> u32 {
-        u32::from_be_bytes(self.at::<34, 4>())
+        u32::from_be_bytes(self.at(Self::UPPER))
     }
+}
 
-    /// Payload bytes captured in its frame.
-    #[inline]
-    pub(crate) fn payload<'a>(&self, frame: &Frame<'a>) -> &'a [u8] {
-        let end = frame.data.len().min(ETHERNET + self.ip_bytes as usize);
-        frame.data.get(ETHERNET + (self.ip_bytes - self.payload_len) as usize..end).unwrap_or(&[])
-    }
-
+impl Segment<'_> {
     /// What [`super::decode`] makes of it, where it is a SYN that carries nothing.
     #[inline]
     pub(crate) fn syn(&self) -> Option<Packet<'static>> {
         if self.flags() != TcpFlags::SYN || self.payload_len > 0 {
             return None;
         }
-        let (src, dst) = (self.at::<26, 4>(), self.at::<30, 4>());
+        let (src, dst) = (self.at::<4>(26), self.at::<4>(30));
         Some(Packet {
             vlans: Vlans::NONE,
             src: IpAddr::V4(src.into()),
@@ -208,8 +222,8 @@ impl Quick<'_> {
             ip_bytes: self.ip_bytes,
             group: false,
             body: Body::Tcp(Tcp {
-                src_port: u16::from_be_bytes(self.at::<34, 2>()),
-                dst_port: u16::from_be_bytes(self.at::<36, 2>()),
+                src_port: u16::from_be_bytes(self.at(34)),
+                dst_port: u16::from_be_bytes(self.at(36)),
                 seq: self.seq(),
                 ack: self.ack(),
                 flags: TcpFlags(self.flags()),
@@ -222,35 +236,62 @@ impl Quick<'_> {
     }
 }
 
-impl Headers for Quick<'_> {
+impl Quick<'_, { octets::SEGMENT_V6 }> {
+    /// Source and destination.
+    #[inline(always)]
+    pub(crate) fn addresses_v6(&self) -> (u128, u128) {
+        (u128::from_be_bytes(self.at(22)), u128::from_be_bytes(self.at(38)))
+    }
+}
+
+impl<const N: usize> Quick<'_, N> {
+    /// Source, then destination, 32 bits each, over IPv4.
+    #[inline(always)]
+    pub(crate) fn addresses(&self) -> u64 {
+        const { assert!(!Self::V6) };
+        u64::from_be_bytes(self.at(26))
+    }
+
+    /// Payload bytes captured in its frame, over TCP.
+    #[inline]
+    pub(crate) fn payload<'a>(&self, frame: &Frame<'a>) -> &'a [u8] {
+        const { assert!(!Self::UDP) };
+        let end = frame.data.len().min(ETHERNET + self.ip_bytes as usize);
+        frame.data.get(ETHERNET + (self.ip_bytes - self.payload_len) as usize..end).unwrap_or(&[])
+    }
+}
+
+impl<const N: usize> Headers for Quick<'_, N> {
     #[inline(always)]
     fn seq(&self) -> u32 {
-        u32::from_be_bytes(self.at::<38, 4>())
+        if Self::UDP { 0 } else { u32::from_be_bytes(self.at(Self::UPPER + 4)) }
     }
 
     #[inline(always)]
     fn ack(&self) -> u32 {
-        u32::from_be_bytes(self.at::<42, 4>())
+        if Self::UDP { 0 } else { u32::from_be_bytes(self.at(Self::UPPER + 8)) }
     }
 
     #[inline(always)]
     fn flags(&self) -> u8 {
-        self.octets[47] & 0x3f
+        let [flags] = if Self::UDP { [0] } else { self.at(Self::UPPER + 13) };
+        flags & 0x3f
     }
 
     #[inline(always)]
     fn window(&self) -> u16 {
-        u16::from_be_bytes(self.at::<48, 2>())
+        if Self::UDP { 0 } else { u16::from_be_bytes(self.at(Self::UPPER + 14)) }
     }
 
     #[inline(always)]
     fn ttl(&self) -> u8 {
-        self.octets[22]
+        let [ttl] = self.at(if Self::V6 { 21 } else { 22 });
+        ttl
     }
 
     #[inline(always)]
     fn id(&self) -> u16 {
-        u16::from_be_bytes(self.at::<18, 2>())
+        if Self::V6 { 0 } else { u16::from_be_bytes(self.at(18)) }
     }
 
     #[inline(always)]
@@ -264,31 +305,61 @@ impl Headers for Quick<'_> {
     }
 }
 
-/// The same as [`glance`], of fewer frames.
+/// The same as [`glance`] or [`glance_datagram`], of fewer frames.
 #[inline(always)]
-pub(crate) fn quick<'a>(frame: &Frame<'a>) -> Option<Quick<'a>> {
-    /// Ethernet type IPv4, version 4 and no options; the type of service may be anything.
-    const IP_BEGINS: u32 = 0x0008_0045;
-    /// Neither a later nor a first fragment, and TCP; time to live and the flag against fragmentation may be anything.
-    const WHOLE_TCP: (u32, u32) = (0x3fff_00ff, PROTO_TCP as u32);
-    let h: &[u8; LOOKED_AT] = frame.data.first_chunk()?;
+pub(crate) fn quick<'a, const N: usize>(frame: &Frame<'a>) -> Option<Quick<'a, N>> {
+    let octets: &[u8; N] = frame.data.first_chunk()?;
+    let q = Quick { octets, ip_bytes: 0, payload_len: 0 };
     let wire = frame.original_len.max(u32::try_from(frame.data.len()).ok()?) - u32::try_from(ETHERNET).ok()?;
-    let total = u32::from(u16::from_be_bytes(*word(h, 16)?));
-    let header = u32::from(h[46] >> 4) * 4;
-    let payload_at = header + u32::try_from(IPV4).ok()?;
-    // No group by hardware address, nor by IP: multicast, reserved and broadcast begin with three ones.
-    let usual = (frame.link == LinkType::ETHERNET)
-        & (h[0] & 1 == 0)
-        & (u32::from_be_bytes(*word(h, 12)?) >> 8 == IP_BEGINS)
-        & (u32::from_be_bytes(*word(h, 20)?) & WHOLE_TCP.0 == WHOLE_TCP.1)
-        & (h[30] < 0xe0)
-        & (total <= wire)
-        & (header >= TCP_LEAST)
-        & (payload_at <= total);
-    if !usual {
-        return None;
+    let proto = if Quick::<N>::UDP { PROTO_UDP } else { PROTO_TCP };
+    let (ip_bytes, is_ip) = if Quick::<N>::V6 { q.v6(proto) } else { q.v4(proto) };
+    let (payload_len, is_whole) = if Quick::<N>::UDP { q.udp(ip_bytes) } else { q.tcp(ip_bytes) };
+    let [to] = q.at(0);
+    // No group by hardware address.
+    let usual = (frame.link == LinkType::ETHERNET) & (to & 1 == 0) & is_ip & (ip_bytes <= wire) & is_whole;
+    usual.then_some(Quick { octets, ip_bytes, payload_len })
+}
+
+/// What a length says, and whether the header is one of the usual ones.
+impl<const N: usize> Quick<'_, N> {
+    #[inline(always)]
+    fn v4(&self, proto: u8) -> (u32, bool) {
+        /// Ethernet type IPv4, version 4 and no options; the type of service may be anything.
+        const BEGINS: u32 = 0x0008_0045;
+        /// Neither a later nor a first fragment; time to live and the flag against fragmentation may be anything.
+        const WHOLE: u32 = 0x3fff_00ff;
+        let [group] = self.at(30);
+        let is = (u32::from_be_bytes(self.at(12)) >> 8 == BEGINS)
+            & (u32::from_be_bytes(self.at(20)) & WHOLE == u32::from(proto))
+            // Multicast, reserved and broadcast begin with three ones.
+            & (group < 0xe0);
+        (u32::from(u16::from_be_bytes(self.at(16))), is)
     }
-    Some(Quick { octets: h, ip_bytes: total, payload_len: total - payload_at })
+
+    #[inline(always)]
+    fn v6(&self, proto: u8) -> (u32, bool) {
+        /// Ethernet type IPv6 and version 6; traffic class and flow label may be anything.
+        const BEGINS: u32 = 0x0008_6dd6;
+        let (len, [next], [group]) = (u32::from(u16::from_be_bytes(self.at(18))), self.at(20), self.at(38));
+        let is = (u32::from_be_bytes(self.at(12)) >> 12 == BEGINS) & (next == proto) & (len != 0) & (group != 0xff);
+        (len + IPV6_BYTES, is)
+    }
+
+    #[inline(always)]
+    fn tcp(&self, ip_bytes: u32) -> (u32, bool) {
+        let [offset] = self.at(Self::UPPER + 12);
+        let header = u32::from(offset >> 4) * 4;
+        let payload_at = header + if Self::V6 { IPV6_BYTES } else { IPV4_BYTES };
+        (ip_bytes.wrapping_sub(payload_at), (header >= TCP_LEAST) & (payload_at <= ip_bytes))
+    }
+
+    #[inline(always)]
+    fn udp(&self, ip_bytes: u32) -> (u32, bool) {
+        let len = u32::from(u16::from_be_bytes(self.at(Self::UPPER + 4)));
+        let (src, dst) = (u16::from_be_bytes(self.at(Self::UPPER)), u16::from_be_bytes(self.at(Self::UPPER + 2)));
+        let is = (len >= UDP_BYTES) & (len + IPV4_BYTES <= ip_bytes) & !tunnel::may_be(src, dst);
+        (len.wrapping_sub(UDP_BYTES), is)
+    }
 }
 
 /// Where the link layer ends.
@@ -482,6 +553,7 @@ fn segment<'a>(ip: &'a [u8], at: usize, total: u32, seen: Glance<'a>) -> Option<
 mod tests {
     use proptest::prelude::*;
 
+    use super::octets::{DATAGRAM, SEGMENT, SEGMENT_V6};
     use super::*;
     use crate::base::{InputId, Time};
     use crate::packet::decode;
@@ -494,7 +566,8 @@ mod tests {
     fn agrees(frame: &Frame<'_>) -> bool {
         let (segment, datagram) = (glance(frame), glance_datagram(frame));
         let Some(seen) = segment.or(datagram) else {
-            assert!(quick(frame).is_none());
+            assert!(quick::<SEGMENT>(frame).is_none() && quick::<DATAGRAM>(frame).is_none());
+            assert!(quick::<SEGMENT_V6>(frame).is_none());
             return false;
         };
         assert!(segment.is_none() || !is_datagram(frame));
@@ -503,16 +576,35 @@ mod tests {
         assert_eq!(decoded.issue, None, "{seen:?}");
         assert_eq!(format!("{:?}", decoded.packet.unwrap()), format!("{packet:?}"));
         assert_eq!(seen.device, decoded.device);
-        if let Some(q) = quick(frame) {
+        let half = |n: u64| u32::try_from(n & 0xffff_ffff).unwrap();
+        let v4 = |addresses: u64| Addresses::V4(half(addresses >> 32), half(addresses));
+        if let Some(q) = quick::<SEGMENT>(frame) {
             assert!(segment.is_some());
-            let half = |n: u64| u32::try_from(n & 0xffff_ffff).unwrap();
-            assert_eq!(Addresses::V4(half(q.addresses() >> 32), half(q.addresses())), seen.addresses);
-            assert_eq!(q.ports(), u32::from(seen.src_port) << 16 | u32::from(seen.dst_port));
-            assert_eq!((q.seq(), q.ack(), q.flags(), q.window()), (seen.seq, seen.ack, seen.flags, seen.window));
-            assert_eq!((q.ttl(), q.id(), q.ip_bytes()), (seen.ttl, seen.id, seen.ip_bytes));
-            assert_eq!((q.payload_len(), q.payload(frame)), (seen.payload_len, seen.payload));
+            assert_eq!(v4(q.addresses()), seen.addresses);
+            assert_eq!(q.payload(frame), seen.payload);
+            same(&q, &seen);
+        }
+        if let Some(q) = quick::<DATAGRAM>(frame) {
+            assert!(segment.is_none());
+            assert_eq!(v4(q.addresses()), seen.addresses);
+            same(&q, &seen);
+        }
+        if let Some(q) = quick::<SEGMENT_V6>(frame) {
+            assert!(segment.is_some());
+            let (src, dst) = q.addresses_v6();
+            assert_eq!(Addresses::V6(src, dst), seen.addresses);
+            assert_eq!(q.payload(frame), seen.payload);
+            same(&q, &seen);
         }
         true
+    }
+
+    fn same<const N: usize>(q: &Quick<'_, N>, seen: &Glance<'_>) {
+        assert_eq!(q.ports(), u32::from(seen.src_port) << 16 | u32::from(seen.dst_port));
+        assert_eq!((q.seq(), q.ack(), q.flags(), q.window()), (seen.seq, seen.ack, seen.flags, seen.window));
+        assert_eq!((q.ttl(), q.id(), q.ip_bytes()), (seen.ttl, seen.id, seen.ip_bytes));
+        assert_eq!(q.payload_len(), seen.payload_len);
+        assert_eq!(seen.tag, Glance::UNTAGGED);
     }
 
     /// An IP packet with a TCP segment or a UDP datagram.
@@ -594,7 +686,9 @@ mod tests {
                 let whole = frame(LinkType::ETHERNET, &data, wire);
                 assert!(agrees(&whole));
                 let plain = !v6 && data[12..14] == [8, 0];
-                assert_eq!((quick(&whole).is_some(), is_datagram(&whole)), (plain && !udp, plain && udp));
+                assert_eq!((quick::<SEGMENT>(&whole).is_some(), is_datagram(&whole)), (plain && !udp, plain && udp));
+                assert_eq!(quick::<DATAGRAM>(&whole).is_some(), plain && udp);
+                assert_eq!(quick::<SEGMENT_V6>(&whole).is_some(), data[12..14] == [0x86, 0xdd] && !udp);
                 assert!(agrees(&frame(LinkType::ETHERNET, &data[..data.len() - 20], wire)), "cut by the snaplen");
             }
         }

@@ -29,7 +29,9 @@ mod vxlan;
 
 pub use carrier::{Carrier, Encapsulation, Trail};
 pub use decode::{Decoded, decode, decode_along};
-pub(crate) use glance::{Addresses, Glance, Headers, glance, glance_datagram, is_datagram, quick};
+pub(crate) use glance::{
+    Addresses, Datagram, Glance, Headers, Segment, SegmentV6, glance, glance_datagram, is_datagram, quick,
+};
 pub use icmp::CUT_QUOTE;
 pub use issue::Issue;
 pub use view::{Body, Icmp, Packet, Quoted, Tcp, TcpFlags, Udp, Vlans};
