@@ -693,4 +693,28 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn what_goes_to_or_comes_from_a_tunnels_port_is_not_usual() {
+        for (v6, at) in [(false, 34), (false, 36), (true, 54), (true, 56)] {
+            let ether: [u8; 2] = if v6 { [0x86, 0xdd] } else { [8, 0] };
+            let mut data = [&[2; 12][..], &ether, &ip(v6, true, 30)].concat();
+            data[at..at + 2].copy_from_slice(&4789_u16.to_be_bytes());
+            assert!(!agrees(&frame(LinkType::ETHERNET, &data, u32::try_from(data.len()).unwrap())));
+        }
+    }
+
+    #[test]
+    fn so_it_is_with_any_value_of_any_octet_of_the_headers() {
+        for (v6, udp) in [(false, false), (true, false), (false, true), (true, true)] {
+            let ether: [u8; 2] = if v6 { [0x86, 0xdd] } else { [8, 0] };
+            let usual = [&[2; 12][..], &ether, &ip(v6, udp, 30)].concat();
+            let wire = u32::try_from(usual.len()).unwrap();
+            for (at, value) in (0..usual.len() - 30).flat_map(|at| (0..=255).map(move |v| (at, v))) {
+                let mut data = usual.clone();
+                data[at] = value;
+                agrees(&frame(LinkType::ETHERNET, &data, wire));
+            }
+        }
+    }
 }
