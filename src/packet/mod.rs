@@ -19,6 +19,7 @@ mod mpls;
 mod null;
 mod pbb;
 mod ppp;
+mod quick;
 mod sll;
 mod tcp;
 mod teredo;
@@ -29,9 +30,8 @@ mod vxlan;
 
 pub use carrier::{Carrier, Encapsulation, Trail};
 pub use decode::{Decoded, decode, decode_along};
-pub(crate) use glance::{
-    Addresses, Datagram, Glance, Headers, Segment, SegmentV6, glance, glance_datagram, is_datagram, quick,
-};
+pub(crate) use glance::{Addresses, Glance, Headers, glance, glance_datagram, is_datagram};
 pub use icmp::CUT_QUOTE;
 pub use issue::Issue;
+pub(crate) use quick::{Datagram, Segment, SegmentV6, quick};
 pub use view::{Body, Icmp, Packet, Quoted, Tcp, TcpFlags, Udp, Vlans};
